@@ -1,0 +1,167 @@
+"""The ONNX graph builder that a layer's ``lower`` is handed.
+
+A layer calls ``g.op("Relu", x)``; node names carry the layer's name, values get the blob's. Helpers hide where
+operators changed between opsets (axes as attribute or input), so that a layer says its mathematics once for all
+opsets from 13.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor
+
+Dims = tuple[int | None, ...]
+
+
+class Value(str):
+    """The name of a value in the graph. ``shape``: its static dims, None where symbolic; blobs of the net have it."""
+
+    shape: Dims
+
+    def __new__(cls, name: str, shape: Dims = ()) -> Value:
+        value = super().__new__(cls, name)
+        value.shape = shape
+        return value
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
+
+    def static(self, axis: int) -> int:
+        """The size of ``axis``, which must not be symbolic."""
+        size = self.shape[axis]
+        assert size is not None, f"axis {axis} of {self} is symbolic"
+        return size
+
+
+class GraphBuilder:
+    """Collects nodes and initializers of one ONNX graph.
+
+    ``opset``: the version of the default domain. ``parameter_names``: id of a torch tensor -> initializer name.
+    """
+
+    def __init__(self, opset: int, parameter_names: dict[int, str]) -> None:
+        self.opset = opset
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: dict[str, onnx.TensorProto] = {}
+        self.layer_name = ""
+        self._parameter_names = parameter_names
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+        self._names: dict[str, int] = {}
+        self._renamed: dict[str, str] = {}
+
+    # ---- the heart
+
+    def op(self, op_type: str, *inputs: str | None, num_outputs: int = 1, **attributes: Any) -> Any:
+        """Add a node of the default domain; returns its output Value, or a tuple of ``num_outputs`` of them.
+
+        An input of None or "" is an omitted optional input; attributes of None are left out.
+        """
+        name = self._unique(f"{self.layer_name}/{op_type}" if self.layer_name else op_type)
+        outputs = [Value(name if i == 0 else f"{name}:{i}") for i in range(num_outputs)]
+        kept = {key: value for key, value in attributes.items() if value is not None}
+        self.nodes.append(helper.make_node(op_type, [i or "" for i in inputs], outputs, name=name, **kept))
+        return outputs[0] if num_outputs == 1 else tuple(outputs)
+
+    def const(self, value: Any, dtype: str = "float32") -> Value:
+        """An initializer with the value of an array, list or number; equal constants are stored once."""
+        array = np.ascontiguousarray(value, dtype=dtype).reshape(np.shape(value))
+        key = (str(array.dtype), array.shape, array.tobytes())
+        if key not in self._constants:
+            name = self._unique(f"{self.layer_name}/const" if self.layer_name else "const")
+            self._constants[key] = name
+            self.initializers[name] = numpy_helper.from_array(array, name)
+        return Value(self._constants[key], array.shape)
+
+    def ints(self, *values: int) -> Value:
+        """A 1-D int64 constant: axes, shapes, pads."""
+        return self.const(np.array(values, np.int64), "int64")
+
+    def param(self, blob: Tensor) -> Value:
+        """The initializer of a layer's parameter blob, named ``layer.blob``; a shared blob is stored once."""
+        name = self._parameter_names[id(blob)]
+        if name not in self.initializers:
+            self.initializers[name] = numpy_helper.from_array(blob.detach().cpu().numpy(), name)
+        return Value(name, tuple(blob.shape))
+
+    # ---- operators whose form depends on the opset, and shorthands
+
+    def reduce(self, kind: str, x: str, axes: Sequence[int], keepdims: bool = True) -> Value:
+        """ReduceSum, ReduceMean, ReduceMax, ReduceMin, ReduceL2, ...: ``kind`` is what follows "Reduce"."""
+        name = f"Reduce{kind}"
+        if self.opset >= 18 or kind == "Sum":
+            return self.op(name, x, self.ints(*axes), keepdims=int(keepdims))
+        return self.op(name, x, axes=list(axes), keepdims=int(keepdims))
+
+    def split(self, x: str, sizes: Sequence[int], axis: int) -> tuple[Value, ...]:
+        """Split ``axis`` into parts of the given sizes."""
+        if len(sizes) == 1:
+            return (self.op("Identity", x),)
+        return self.op("Split", x, self.ints(*sizes), axis=axis, num_outputs=len(sizes))
+
+    def reshape(self, x: str, dims: Sequence[int]) -> Value:
+        """Reshape; a dim of 0 copies the size at the same place, one dim may be -1."""
+        return self.op("Reshape", x, self.ints(*dims))
+
+    def transpose(self, x: str, order: Sequence[int]) -> Value:
+        return self.op("Transpose", x, perm=list(order))
+
+    def slice(self, x: str, axis: int, start: int, end: int) -> Value:
+        """Elements start to end (exclusive) of one axis."""
+        return self.op("Slice", x, self.ints(start), self.ints(end), self.ints(axis))
+
+    def pad(self, x: str, pads: Sequence[int], value: float = 0.0) -> Value:
+        """Pad with a constant; ``pads``: begins of all axes, then ends."""
+        if not any(pads):
+            return Value(x)
+        return self.op("Pad", x, self.ints(*pads), self.const(value), mode="constant")
+
+    def squeeze(self, x: str, *axes: int) -> Value:
+        return self.op("Squeeze", x, self.ints(*axes))
+
+    def unsqueeze(self, x: str, *axes: int) -> Value:
+        return self.op("Unsqueeze", x, self.ints(*axes))
+
+    def cast(self, x: str, dtype: str) -> Value:
+        """``dtype``: float32, int64, bool."""
+        return self.op("Cast", x, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+    def scaled(self, x: Value, factor: float) -> Value:
+        """x * factor; x itself for a factor of 1."""
+        return x if factor == 1 else self.op("Mul", x, self.const(factor))
+
+    def shifted(self, x: Value, offset: float) -> Value:
+        """x + offset; x itself for an offset of 0."""
+        return x if offset == 0 else self.op("Add", x, self.const(offset))
+
+    # ---- names and the finished model
+
+    def rename(self, value: str, blob: str) -> None:
+        """Give a value that a node made its final name."""
+        self._renamed[value] = blob
+
+    def model(self, name: str, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto]) -> onnx.ModelProto:
+        """The model, with all renamings applied."""
+        for node in self.nodes:
+            node.input[:] = [self._renamed.get(i, i) for i in node.input]
+            node.output[:] = [self._renamed.get(o, o) for o in node.output]
+        graph = helper.make_graph(self.nodes, name or "net", inputs, outputs, list(self.initializers.values()))
+        opset = helper.make_opsetid("", self.opset)
+        model = helper.make_model(graph, opset_imports=[opset], producer_name="caffe_compat")
+        model.ir_version = helper.find_min_ir_version_for([opset])
+        return model
+
+    def _unique(self, name: str) -> str:
+        count = self._names.get(name, 0)
+        self._names[name] = count + 1
+        return name if count == 0 else f"{name}_{count}"
+
+
+def tensor_info(name: str, dims: Sequence[int | str | None]) -> onnx.ValueInfoProto:
+    """A float32 graph input or output."""
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(dims))

@@ -1,0 +1,91 @@
+"""Activations without parameters: ReLU, ELU, Sigmoid, TanH."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from caffe_compat.layers.base import Layer
+from caffe_compat.layers.registry import register_layer
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import GraphBuilder, Value
+
+
+@register_layer("ReLU")
+class ReLU(Layer):
+    """y = max(x, 0) + negative_slope * min(x, 0)
+
+    Bottom: x, any shape. Top: y, the same shape; may be the bottom (in place).
+    Differs from torch: with a slope, the gradient at x = 0 is the slope.
+    """
+
+    blocks = ("relu_param",)
+    runs_inplace = True
+
+    def __init__(self, negative_slope: float = 0.0) -> None:
+        super().__init__()
+        self.negative_slope = negative_slope
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.negative_slope == 0:
+            return torch.relu_(x) if self.inplace else torch.relu(x)
+        return F.leaky_relu(x, self.negative_slope, inplace=self.inplace and self.negative_slope > 0)
+
+    def lower(self, g: GraphBuilder, x: Value) -> Value:
+        return g.op("LeakyRelu", x, alpha=self.negative_slope) if self.negative_slope else g.op("Relu", x)
+
+
+@register_layer("ELU")
+class ELU(Layer):
+    """y = x for x > 0, alpha * (exp(x) - 1) otherwise
+
+    Bottom: x, any shape. Top: y, the same shape; may be the bottom (in place).
+    """
+
+    blocks = ("elu_param",)
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        super().__init__()
+        self.alpha = alpha
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.elu(x, self.alpha)
+
+    def lower(self, g: GraphBuilder, x: Value) -> Value:
+        return g.op("Elu", x, alpha=self.alpha)
+
+
+@register_layer("Sigmoid")
+class Sigmoid(Layer):
+    """y = 1 / (1 + exp(-x))
+
+    Bottom: x, any shape. Top: y, the same shape; may be the bottom (in place).
+    """
+
+    blocks = ("sigmoid_param",)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(x)
+
+    def lower(self, g: GraphBuilder, x: Value) -> Value:
+        return g.op("Sigmoid", x)
+
+
+@register_layer("TanH")
+class TanH(Layer):
+    """y = tanh(x)
+
+    Bottom: x, any shape. Top: y, the same shape; may be the bottom (in place).
+    """
+
+    blocks = ("tanh_param",)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tanh(x)
+
+    def lower(self, g: GraphBuilder, x: Value) -> Value:
+        return g.op("Tanh", x)

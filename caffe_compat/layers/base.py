@@ -1,0 +1,146 @@
+"""The base of all layers: a torch module that says its bottoms, tops, blobs, its mathematics and its ONNX form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from caffe_compat.errors import CannotLower, NetError
+from caffe_compat.layers.arity import Arity, Exactly, SameAsBottoms
+from caffe_compat.layers.fillers import Filler
+from caffe_compat.proto import extend_layer
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import GraphBuilder, Value
+
+Shape = tuple[int, ...]
+
+
+class Layer(nn.Module):
+    """One Caffe layer.
+
+    A subclass declares ``bottoms`` and ``tops`` (how many) and ``blocks`` (the prototxt messages whose fields are
+    the keywords of its constructor), makes its blobs in ``setup`` from the bottom shapes, and says its mathematics
+    twice: ``forward`` in torch and ``lower`` in ONNX. In PyTorch without a prototxt:
+    ``layer = Convolution(num_output=8, kernel_size=[3]).build((1, 3, 32, 32))``.
+    """
+
+    type: ClassVar[str] = ""
+    blocks: ClassVar[tuple[str, ...]] = ()
+    bottoms: ClassVar[Arity] = Exactly(1)
+    tops: ClassVar[Arity] = Exactly(1)
+    is_loss: ClassVar[bool] = False
+    """A loss: its first top has loss weight 1 unless the prototxt says otherwise, and exists even when not named."""
+    constant_bottoms: ClassVar[tuple[int, ...]] = ()
+    """Bottoms that get no gradient (labels); -1 is the last."""
+    runs_inplace: ClassVar[bool] = False
+    """``forward`` heeds ``self.inplace`` and may then overwrite bottom 0."""
+    saves_top: ClassVar[bool] = True
+    """The backward pass reads the top's values, or the top shares memory: the next layer must not overwrite it."""
+    export_note: ClassVar[str] = ""
+    """Why the layer, or some configuration of it, does not export; for the table of supported layers."""
+    train_note: ClassVar[str] = ""
+    """What does not train, and why; for the table of supported layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_tops = 1
+        self.inplace = False
+        self._fillers: dict[str, Filler] = {}
+
+    # ---- building
+
+    @classmethod
+    def declare_fields(cls, block: str, fields: Mapping[str, Any]) -> None:
+        """Add a block of one's own to the schema's LayerParameter (see ``register_layer``)."""
+        extend_layer(block, fields)
+        if block not in cls.blocks:
+            cls.blocks = (*cls.blocks, block)
+
+    @classmethod
+    def check_counts(cls, bottoms: int, tops: int) -> None:
+        """Raise NetError when the layer does not take so many bottoms or make so many tops."""
+        if not cls.bottoms.accepts(bottoms):
+            raise NetError(f"takes {cls.bottoms} bottom(s), found {bottoms}")
+        same = isinstance(cls.tops, SameAsBottoms)
+        if not cls.tops.accepts(tops) or (same and tops != bottoms):
+            raise NetError(f"makes {cls.tops} top(s), found {tops}" + (f" for {bottoms} bottom(s)" if same else ""))
+
+    def setup(self, *bottom_shapes: Shape) -> None:
+        """Check the bottom shapes and make the blobs with ``add_blob``. Raises NetError."""
+
+    def add_blob(self, name: str, shape: Shape, filler: Filler | None = None, trained: bool = True) -> None:
+        """Add a parameter blob, in Caffe's order of blobs; its values come later, from ``filler`` or a file.
+
+        It lies on the meta device until ``materialize``. ``trained`` False: a buffer that ``forward`` itself updates.
+        """
+        filler = filler or Filler()
+        filler.check(shape)
+        blob = torch.empty(shape, dtype=torch.float32, device="meta")
+        if trained:
+            self.register_parameter(name, nn.Parameter(blob))
+        else:
+            self.register_buffer(name, blob)
+        self._fillers[name] = filler
+
+    @property
+    def blob_names(self) -> list[str]:
+        """Names of the parameter blobs in Caffe's order."""
+        return list(self._fillers)
+
+    @property
+    def blobs(self) -> list[Tensor]:
+        """The parameter blobs in Caffe's order and shape."""
+        return [getattr(self, name) for name in self._fillers]
+
+    def materialize(self, generator: torch.Generator | None = None, device: str | torch.device = "cpu") -> None:
+        """Give every blob that still lies on the meta device memory and the values of its filler."""
+        generator = generator or torch.default_generator
+        for name, filler in self._fillers.items():
+            blob = getattr(self, name)
+            if not blob.is_meta:
+                continue
+            values = torch.empty(blob.shape, dtype=blob.dtype)
+            filler.fill(values, generator)
+            values = values.to(device)
+            if name in self._parameters:
+                self._parameters[name] = nn.Parameter(values, requires_grad=blob.requires_grad)
+            else:
+                self._buffers[name] = values
+
+    def build(self, *bottom_shapes: Shape) -> Layer:
+        """``setup`` and ``materialize`` in one: for use without a net."""
+        self.setup(*bottom_shapes)
+        self.materialize()
+        return self
+
+    def top_shapes(self, *bottom_shapes: Shape) -> list[Shape]:
+        """Shapes of the tops: ``forward`` is run on meta tensors, so there is no second shape rule."""
+        tops = self.on_meta(*(torch.empty(shape, device="meta") for shape in bottom_shapes))
+        return [tuple(top.shape) for top in tops]
+
+    def on_meta(self, *bottoms: Tensor) -> tuple[Tensor, ...]:
+        """``forward`` on meta tensors, with the blobs on the meta device whatever they lie on now."""
+        blobs = {name: torch.empty_like(getattr(self, name), device="meta") for name in self._fillers}
+        with torch.no_grad():
+            tops = torch.func.functional_call(self, blobs, bottoms)
+        return tops if isinstance(tops, tuple) else (tops,)
+
+    # ---- mathematics
+
+    def lower(self, g: GraphBuilder, *bottoms: Value) -> Value | tuple[Value, ...]:
+        """The same mathematics in ONNX, through the builder ``g``. Raises CannotLower with the reason."""
+        raise CannotLower(f"layer type {self.type} has no ONNX form")
+
+
+def canonical_axis(axis: int, shape: Shape) -> int:
+    """``axis`` counted from the front; negative ones count from the end, as in Caffe. Raises NetError."""
+    if not -len(shape) <= axis < len(shape):
+        raise NetError(
+            f"axis {axis} is out of range for a bottom of shape {list(shape)}; "
+            f"accepted: {-len(shape)} to {len(shape) - 1}"
+        )
+    return axis % len(shape)
