@@ -1,0 +1,86 @@
+"""A parsed file: the message, the places of its fields in the text, and what there is to tell about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+
+class Place:
+    """Where a message or field stands in the text: a tree of the message's shape.
+
+    ``children[name]`` lists the places of a field's values (one where the field is not repeated).
+    ``literal`` keeps the name of an enum value that only a fork of Caffe knows.
+    """
+
+    __slots__ = ("offset", "children", "literal")
+
+    def __init__(self, offset: int | None = None) -> None:
+        self.offset = offset
+        self.children: dict[str, list[Place]] = {}
+        self.literal: str | None = None
+
+    def add(self, name: str, offset: int | None) -> Place:
+        """The new place of one more value of field ``name``."""
+        place = Place(offset)
+        self.children.setdefault(name, []).append(place)
+        return place
+
+    def at(self, name: str, index: int = 0) -> Place:
+        """The place of a field's value; an unknown one is taken to stand where its parent does."""
+        places = self.children.get(name, ())
+        return places[index] if 0 <= index < len(places) else Place(self.offset)
+
+
+class Document:
+    """A message read from a file or text.
+
+    message: the protobuf message; source: file name or "<text>"; text: what was read ("" for binary files);
+    notes: what the user should know (unknown fields, upgrades done), each with its file:line:column.
+    """
+
+    def __init__(self, message: Any, source: str, text: str = "", place: Place | None = None) -> None:
+        self.message = message
+        self.source = source
+        self.text = text
+        self.place = place or Place()
+        self.notes: list[str] = []
+
+    def where(self, *path: str | int) -> str:
+        """``where("layer", 3, "convolution_param", "num_output") -> "net.prototxt:12:3"``.
+
+        Falls back to the nearest parent with a known place, then to the source's name.
+        """
+        place = known = self.place
+        for name, index in _steps(path):
+            places = place.children.get(name, ())
+            if not 0 <= index < len(places):
+                break
+            place = places[index]
+            known = place if place.offset is not None else known
+        return locate(self.source, self.text, known.offset)
+
+    def sub(self, *path: str | int) -> Document:
+        """The document of a message inside this one, e.g. ``sub("net_param")`` or ``sub("test_net_param", 0)``."""
+        message, place = self.message, self.place
+        for name, index in _steps(path):
+            value = getattr(message, name)
+            message = value[index] if hasattr(value, "append") else value
+            place = place.at(name, index)
+        return Document(message, self.source, self.text, place)
+
+
+def locate(source: str, text: str, offset: int | None) -> str:
+    """``source:line:column`` (both from 1, columns in characters) of an offset into the text."""
+    if offset is None:
+        return source
+    newline = text.rfind("\n", 0, offset)
+    return f"{source}:{text.count(chr(10), 0, offset) + 1}:{offset - newline}"
+
+
+def _steps(path: tuple[str | int, ...]) -> Iterator[tuple[str, int]]:
+    """A path as pairs of field name and index; the index is 0 where the path gives none."""
+    for position, step in enumerate(path):
+        if isinstance(step, str):
+            after = path[position + 1] if position + 1 < len(path) else 0
+            yield step, after if isinstance(after, int) else 0
