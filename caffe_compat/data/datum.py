@@ -1,0 +1,120 @@
+"""Caffe's Datum, one record of a data base: an image, raw or encoded or of floats, and a label."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from caffe_compat.errors import DataError
+from caffe_compat.proto import pb
+
+Record = tuple[bytes, bytes]
+_DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+
+
+@dataclass
+class Batch:
+    """``images``: (N, C, H, W) when all have one shape, else a list of N arrays (C, H, W); uint8 or float32.
+
+    ``labels``: float32 (N,).
+    """
+
+    images: np.ndarray | list[np.ndarray]
+    labels: np.ndarray
+
+
+def decode_records(records: Sequence[Record], path: object, color: str = "as stored") -> Batch:
+    """The images and labels of data base records.
+
+    ``color`` is for encoded images: "as stored", "color" (always 3 channels) or "gray" (always 1). Channels are in
+    the order of Caffe's OpenCV: blue, green, red. Raises DataError naming ``path`` and the record's key.
+    """
+    datums = _parse(records, path)
+    labels = np.array([datum.label for datum in datums], dtype=np.float32)
+    layouts = {(d.channels, d.height, d.width, d.encoded, len(d.data), len(d.float_data)) for d in datums}
+    if len(layouts) == 1:
+        channels, height, width, encoded, size, floats = layouts.pop()
+        shape = (channels, height, width)
+        if not encoded and 0 < channels * height * width == (size or floats):
+            return Batch(_stack(datums, shape, size > 0), labels)
+    images = [
+        _image(datum, color, f"record {key!r} of {path}")
+        for (key, _), datum in zip(records, datums, strict=True)
+    ]
+    same = len({image.shape for image in images}) == 1
+    return Batch(np.stack(images) if same else images, labels)
+
+
+def _parse(records: Sequence[Record], path: object) -> list[Any]:
+    parse = pb.Datum.FromString
+    try:
+        return [parse(value) for _, value in records]
+    except DecodeError:
+        for key, value in records:
+            try:
+                parse(value)
+            except DecodeError as error:
+                raise DataError(
+                    f"record {key!r} of {path} is no Datum ({len(value)} bytes); convert the data set again"
+                ) from error
+        raise
+
+
+def _stack(datums: Sequence[Any], shape: tuple[int, int, int], is_raw: bool) -> np.ndarray:
+    if is_raw:
+        joined = bytearray().join([datum.data for datum in datums])
+        return np.frombuffer(joined, dtype=np.uint8).reshape(-1, *shape)
+    return np.stack([np.array(datum.float_data, dtype=np.float32) for datum in datums]).reshape(-1, *shape)
+
+
+def _image(datum: Any, color: str, name: str) -> np.ndarray:
+    """One image (C, H, W), uint8 or float32."""
+    if datum.encoded:
+        return decode_image(datum.data, color, name)
+    shape = (datum.channels, datum.height, datum.width)
+    found = len(datum.data) or len(datum.float_data)
+    if found != shape[0] * shape[1] * shape[2] or not found:
+        raise DataError(
+            f"{name} is no image: channels x height x width is {' x '.join(map(str, shape))}, but it holds {found} "
+            "values; convert the data set again"
+        )
+    return _stack([datum], shape, len(datum.data) > 0)[0]
+
+
+def decode_image(data: bytes, color: str, name: str) -> np.ndarray:
+    """An encoded image (JPEG, PNG, ...) as uint8 (C, H, W), channels blue, green, red (, alpha).
+
+    With "as stored" a gray image has one channel, and a palette becomes colours, as in OpenCV.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        image = Image.open(io.BytesIO(data))
+        if color == "gray" and image.format == "JPEG":
+            image.draft("L", image.size)  # the luma that the file holds, as OpenCV's decoder takes it
+        image.load()
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise DataError(
+            f"{name} cannot be decoded as an image ({len(data)} bytes): {error}; convert the data set again"
+        ) from error
+    if image.mode in _DEEP:
+        raise DataError(f"{name} has pixels of more than 8 bits (mode {image.mode}); store 8-bit images")
+    pixels = np.asarray(image.convert(_mode(image, color)))
+    if pixels.ndim == 2:
+        return pixels[None].copy()
+    blue_first = [2, 1, 0, 3][: pixels.shape[2]]
+    return np.ascontiguousarray(pixels[:, :, blue_first].transpose(2, 0, 1))
+
+
+def _mode(image: Any, color: str) -> str:
+    if color != "as stored":
+        return "RGB" if color == "color" else "L"
+    if image.mode in ("1", "L"):
+        return "L"
+    has_alpha = image.mode in ("LA", "RGBA", "PA") or (image.mode == "P" and "transparency" in image.info)
+    return "RGBA" if has_alpha else "RGB"
