@@ -34,6 +34,8 @@ class Layer(nn.Module):
     tops: ClassVar[Arity] = Exactly(1)
     is_loss: ClassVar[bool] = False
     """A loss: its first top has loss weight 1 unless the prototxt says otherwise, and exists even when not named."""
+    implicit_loss_weights: ClassVar[bool] = False
+    """A loss whose further tops have loss weight 0 unless the prototxt says otherwise (Caffe wants it written)."""
     constant_bottoms: ClassVar[tuple[int, ...]] = ()
     """Bottoms that get no gradient (labels); -1 is the last."""
     runs_inplace: ClassVar[bool] = False

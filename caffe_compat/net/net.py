@@ -1,0 +1,191 @@
+"""The net: a torch module that runs Caffe's layers in the order of the prototxt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from caffe_compat.errors import CaffeCompatError, NetError
+from caffe_compat.layers.base import Layer, Shape
+from caffe_compat.layers.data import SourceLayer
+from caffe_compat.layers.source import Source
+from caffe_compat.net.build import build_nodes
+from caffe_compat.net.fuse import fuse
+from caffe_compat.net.node import AUTOMATIC, Node, located
+from caffe_compat.net.sharing import LearnableParam, bind_shared
+from caffe_compat.net.state import NetState
+from caffe_compat.net.wiring import net_inputs
+from caffe_compat.proto import Document
+
+
+class Net(nn.Module):
+    """A Caffe net as a torch module.
+
+    ``net(data=x)`` or ``net(x)`` (inputs in the order of the prototxt) returns a dict of the output blobs in
+    Caffe's order. ``net.loss`` is then the total loss: the sum, over all tops with a loss weight, of the weight
+    times the sum of the top. With ``keep_blobs = True``, ``net.blobs`` holds every blob of the last pass.
+
+    Phase TEST is torch's eval mode, TRAIN its train mode. ``state_dict()`` keys read ``conv1.weight`` (a "." in
+    a layer's name becomes "_").
+
+    Args: document: what ``read_net`` returns. phase, level, stages: the state of the net; stages are added to
+    those of the file. device: where blobs lie; "meta" builds without memory. seed: of fillers and of data
+    layers; None takes torch's generator. Raises NetError or DataError.
+    """
+
+    def __init__(
+        self,
+        document: Document,
+        phase: str = "TEST",
+        level: int = 0,
+        stages: tuple[str, ...] | list[str] = (),
+        device: str | torch.device = "cpu",
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.name = document.message.name
+        self.document = document
+        self.state = NetState(phase, level, frozenset([*stages, *document.message.state.stage]))
+        data_seed = int(torch.randint(2**31, ()).item()) if seed is None else seed
+        built = build_nodes(document, self.state, data_seed)
+        self.nodes: list[Node] = built.nodes
+        self.inputs: list[str] = net_inputs(self.nodes)
+        self.outputs: list[str] = built.outputs
+        self.learnable: list[LearnableParam] = built.learnable
+        self.keep_blobs = False
+        self.blobs: dict[str, Tensor] = {}
+        self._loss = torch.zeros(())
+        self._register_layers()
+        self._materialize(device, seed)
+        bind_shared(built.shared)
+        self._fused = fuse(self.nodes, self.outputs)
+        self.train(phase == "TRAIN")
+
+    # ---- looking in
+
+    @property
+    def loss(self) -> Tensor:
+        """Total weighted loss of the last forward pass, a scalar tensor."""
+        return self._loss
+
+    @property
+    def phase(self) -> str:
+        return self.state.phase
+
+    @property
+    def shapes(self) -> dict[str, Shape]:
+        """Blob name -> shape, as the prototxt gives the inputs' sizes (in-place blobs: the last)."""
+        return {name: shape for node in self.nodes for name, shape in zip(node.tops, node.top_shapes, strict=True)}
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """Layer name -> the source of its batches."""
+        layers = ((node.name, node.layer) for node in self.nodes)
+        return {name: layer.source for name, layer in layers if isinstance(layer, SourceLayer) and layer.source}
+
+    def layer(self, name: str) -> Layer:
+        """The layer called ``name`` (the first one of that name). Raises NetError listing the names."""
+        for node in self.nodes:
+            if node.name == name:
+                return node.layer
+        raise NetError(f"the net has no layer '{name}'; layers: {', '.join(node.name for node in self.nodes)}")
+
+    def infer_shapes(self, inputs: Mapping[str, Shape]) -> list[list[Shape]]:
+        """Shapes of the tops of every node for other sizes of the inputs (or of a data layer's tops)."""
+        shapes: dict[str, Shape] = {}
+        result = []
+        for node in self.nodes:
+            if node.bottoms:
+                with node.named():
+                    tops = node.layer.top_shapes(*(shapes[name] for name in node.bottoms))
+            else:
+                tops = [inputs.get(name, shape) for name, shape in zip(node.tops, node.top_shapes, strict=True)]
+            shapes.update(zip(node.tops, tops, strict=True))
+            result.append(tops)
+        return result
+
+    # ---- running
+
+    def forward(self, *args: Tensor, **inputs: Tensor) -> dict[str, Tensor]:
+        """One forward pass. Raises NetError that names the layer whose bottoms do not fit."""
+        blobs = self._feed(args, inputs)
+        losses: list[Tensor] = []
+        nodes = self.nodes if self.keep_blobs else self._fused
+        node = nodes[0] if nodes else None
+        try:
+            for node in nodes:
+                if node.type == "Input":
+                    continue
+                tops = node.run([blobs[name] for name in node.bottoms])
+                for name, top, weight in zip(node.tops, tops, node.loss_weights, strict=True):
+                    blobs[name] = top
+                    if weight != 0:
+                        losses.append(_weighted(top, weight))
+                if not self.keep_blobs:
+                    for name in node.free:
+                        del blobs[name]
+        except CaffeCompatError as error:
+            assert node is not None
+            raise located(error, node.name, node.type, node.where) from error
+        blobs.pop(AUTOMATIC, None)
+        self._loss = sum(losses[1:], losses[0]) if losses else torch.zeros(())
+        self.blobs = blobs
+        return {name: blobs[name] for name in self.outputs}
+
+    def train(self, mode: bool = True) -> Net:
+        """Switch the phase; a layer whose prototxt fixes its own ``phase`` keeps it."""
+        super().train(mode)
+        for node in self.nodes:
+            if node.param.HasField("phase"):
+                node.layer.train(node.phase == "TRAIN")
+        return self
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Net:
+        """Moving the net moves what shares its blobs, and where data layers put their batches."""
+        super()._apply(fn, recurse)
+        device = next((param.tensor.device for param in self.learnable), None)
+        for node in self.nodes:
+            if isinstance(node.layer, SourceLayer) and device is not None:
+                node.layer.device = device
+        return self
+
+    def _feed(self, args: tuple[Tensor, ...], inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        if len(args) > len(self.inputs):
+            raise NetError(f"the net takes {len(self.inputs)} input(s) ({self._input_list()}), found {len(args)}")
+        blobs = {**dict(zip(self.inputs, args, strict=False)), **inputs}
+        if missing := [name for name in self.inputs if name not in blobs]:
+            raise NetError(f"input(s) missing: {', '.join(missing)}; the net takes {self._input_list()}")
+        if unknown := [name for name in blobs if name not in self.inputs]:
+            raise NetError(f"unknown input(s): {', '.join(unknown)}; the net takes {self._input_list()}")
+        return blobs
+
+    def _input_list(self) -> str:
+        shapes = self.shapes
+        return ", ".join(f"{name} {list(shapes[name])}" for name in self.inputs) or "no inputs (it has a data layer)"
+
+    # ---- building
+
+    def _register_layers(self) -> None:
+        """Make the layers submodules under their Caffe names, whatever these are."""
+        for node in self.nodes:
+            key = base = node.name.replace(".", "_") or f"layer{node.index}"
+            while key in self._modules:
+                key = f"{base}_{node.index}"
+            self._modules[key] = node.layer
+
+    def _materialize(self, device: str | torch.device, seed: int | None) -> None:
+        if torch.device(device).type == "meta":
+            return
+        generator = torch.default_generator if seed is None else torch.Generator().manual_seed(seed)
+        for node in self.nodes:
+            node.layer.materialize(generator, device)
+            if isinstance(node.layer, SourceLayer):
+                node.layer.device = torch.device(device)
+
+
+def _weighted(top: Tensor, weight: float) -> Tensor:
+    total = top if top.dim() == 0 else top.sum()
+    return total if weight == 1 else total * weight
