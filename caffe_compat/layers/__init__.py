@@ -11,10 +11,11 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
+from caffe_compat.layers.base import Layer
 from caffe_compat.layers.registry import LAYERS, layer_class, register_layer
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 globals().update({cls.__name__: cls for cls in LAYERS.values()})
 
-__all__ = ["LAYERS", "layer_class", "register_layer", *sorted(cls.__name__ for cls in LAYERS.values())]
+__all__ = ["LAYERS", "Layer", "layer_class", "register_layer", *sorted(cls.__name__ for cls in LAYERS.values())]

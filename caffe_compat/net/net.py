@@ -60,7 +60,8 @@ class Net(nn.Module):
         self._loss = torch.zeros(())
         self._register_layers()
         self._materialize(device, seed)
-        bind_shared(built.shared)
+        self._shared = built.shared
+        bind_shared(self._shared)
         self._fused = fuse(self.nodes, self.outputs)
         self.train(phase == "TRAIN")
 
@@ -146,6 +147,7 @@ class Net(nn.Module):
     def _apply(self, fn: Any, recurse: bool = True) -> Net:
         """Moving the net moves what shares its blobs, and where data layers put their batches."""
         super()._apply(fn, recurse)
+        bind_shared(self._shared)
         device = next((param.tensor.device for param in self.learnable), None)
         for node in self.nodes:
             if isinstance(node.layer, SourceLayer) and device is not None:

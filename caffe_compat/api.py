@@ -1,0 +1,46 @@
+"""The functions behind ``import caffe_compat``; imported at their first use, because they bring torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+import caffe_compat.data  # noqa: F401 - registers the sources of the data layers
+from caffe_compat.net import Net
+from caffe_compat.proto import read_net
+
+
+def load_net(
+    path_or_text: str | os.PathLike[str],
+    phase: str = "TEST",
+    level: int = 0,
+    stages: Sequence[str] = (),
+    weights: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
+    device: str | torch.device = "cpu",
+    seed: int | None = None,
+    strict: bool = False,
+) -> Net:
+    """Read a net prototxt (a file, or its text) and build it.
+
+    phase: "TRAIN" or "TEST". level, stages: the net state that include and exclude rules are held against.
+    weights: one file or several, loaded in order by layer name (.caffemodel; "a.caffemodel,b.caffemodel" too).
+    device: where the blobs lie; "meta" builds shapes without memory. seed: of fillers and data layers.
+    strict: unknown fields are an error instead of a note in ``net.document.notes``.
+    Raises PrototxtError, NetError, WeightsError, DataError, each naming file and line or layer.
+    """
+    net = Net(read_net(path_or_text, strict=strict), phase, level, tuple(stages), device, seed)
+    if weights:
+        from caffe_compat.weights import load_weights
+
+        load_weights(net, weights)
+    return net
+
+
+def export_onnx(net_or_path: Any, out: str | os.PathLike[str], weights: Any = None, **options: Any) -> Any:
+    """Export a net for deployment: see ``caffe_compat.export.export_onnx``."""
+    from caffe_compat.export.onnx_file import export_onnx as export
+
+    return export(net_or_path, out, weights, **options)
