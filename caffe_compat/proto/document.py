@@ -58,7 +58,11 @@ class Document:
                 break
             place = places[index]
             known = place if place.offset is not None else known
-        return locate(self.source, self.text, known.offset)
+        return self.locate(known)
+
+    def locate(self, place: Place) -> str:
+        """``source:line:column`` of a place, or the source's name."""
+        return locate(self.source, self.text, place.offset)
 
     def sub(self, *path: str | int) -> Document:
         """The document of a message inside this one, e.g. ``sub("net_param")`` or ``sub("test_net_param", 0)``."""

@@ -1,0 +1,41 @@
+"""Nets and solvers from text files, upgraded to the current form."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+from caffe_compat.proto.document import Document
+from caffe_compat.proto.parser import parse_text
+from caffe_compat.proto.sources import TEXT, read_source
+from caffe_compat.proto.upgrade import upgrade_net, upgrade_solver
+
+
+def read_net(path_or_text: str | PathLike[str], strict: bool = False) -> Document:
+    """A NetParameter from a file or from text, upgraded.
+
+    Unknown fields are notes, or under ``strict`` one error. PrototxtError names file:line:column.
+    """
+    text, source = read_source(path_or_text)
+    document: Document = upgrade_net(parse_text(text, "NetParameter", source, strict))
+    return document
+
+
+def read_solver(path_or_text: str | PathLike[str], strict: bool = False) -> Document:
+    """A SolverParameter from a file or from text, upgraded, as are the nets that it holds.
+
+    As in Caffe, a solver's file gives its snapshots their name where `snapshot_prefix` is missing or names a folder.
+    """
+    text, source = read_source(path_or_text)
+    document: Document = upgrade_solver(parse_text(text, "SolverParameter", source, strict))
+    if source != TEXT:
+        _set_snapshot_prefix(document, Path(source))
+    return document
+
+
+def _set_snapshot_prefix(document: Document, path: Path) -> None:
+    solver = document.message
+    if not solver.HasField("snapshot_prefix"):
+        solver.snapshot_prefix = str(path.with_suffix(""))
+    elif Path(solver.snapshot_prefix).is_dir():
+        solver.snapshot_prefix = str(Path(solver.snapshot_prefix) / path.stem)
