@@ -13,7 +13,7 @@ class Place:
     ``literal`` keeps the name of an enum value that only a fork of Caffe knows.
     """
 
-    __slots__ = ("offset", "children", "literal")
+    __slots__ = ("children", "literal", "offset")
 
     def __init__(self, offset: int | None = None) -> None:
         self.offset = offset

@@ -18,7 +18,7 @@ _REQUIRED, _REPEATED = 2, 3
 class Field:
     """One field of a message. ``kind`` is a scalar's name, "enum" or "message"."""
 
-    __slots__ = ("name", "kind", "repeated", "required", "enum", "open_enum", "descriptor")
+    __slots__ = ("descriptor", "enum", "kind", "name", "open_enum", "repeated", "required")
 
     def __init__(self, descriptor: Any) -> None:
         self.name: str = descriptor.name
@@ -80,8 +80,8 @@ def message_fields(name: str) -> MessageFields:
 
 
 def short_name(descriptor: Any) -> str:
-    """A type's name without its package: "PoolingParameter.PoolMethod"."""
-    return str(descriptor.full_name).removeprefix("caffe.").removeprefix("user.")
+    """A type's name without its package: "PoolingParameter.PoolMethod"; of a user's block: "my_param"."""
+    return str(descriptor.full_name).removeprefix("caffe.").removeprefix("user.").removesuffix(".Fields")
 
 
 def is_repeated(descriptor: Any) -> bool:

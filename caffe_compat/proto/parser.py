@@ -9,7 +9,7 @@ from typing import Any
 
 from caffe_compat.errors import PrototxtError
 from caffe_compat.proto import schema
-from caffe_compat.proto.document import Document, Place
+from caffe_compat.proto.document import Document, Place, locate
 from caffe_compat.proto.fields import Field, MessageFields, accepted, fields_of
 from caffe_compat.proto.reader import Reader
 from caffe_compat.proto.skip import skip_name, skip_value
@@ -72,15 +72,16 @@ class _Parser:
         reader = self.reader
         start = reader.index
         if not field.repeated and field.name in place.children:
-            first = place.children[field.name][0].offset
-            line = reader.text.count("\n", 0, first) + 1
+            first = locate(reader.source, reader.text, place.children[field.name][0].offset)
             raise reader.error(
-                f"{field.name!r} of {table.name} takes one value, and has one at line {line} already; remove one of them"
+                f"{field.name!r} of {table.name} takes one value and has one already ({first}); remove one"
             )
         reader.index += 1
         colon = reader.take(":")
         if field.kind != "message" and not colon:
-            raise reader.error(f"expected ':' and a value ({field.type_name}) after {field.name!r}, found {reader.found()}")
+            raise reader.error(
+                f"expected ':' and a value ({field.type_name}) after {field.name!r}, found {reader.found()}"
+            )
         if reader.token == "[" and field.repeated:
             self._list(field, message, place, depth)
         else:
@@ -109,7 +110,9 @@ class _Parser:
         if value is None:
             child.literal = reader.texts[start]
             choice = accepted(child.literal, field.enum)
-            self.unknown.append(f"{reader.where(start)}: unknown {field.name} {child.literal!r} ({field.type_name}; {choice})")
+            self.unknown.append(
+                f"{reader.where(start)}: unknown {field.name} {child.literal!r} ({field.type_name}; {choice})"
+            )
         elif field.repeated:
             field.container(message).append(value)
         else:

@@ -10,10 +10,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+FILE = "caffe_compat/caffe.proto"
 SCALARS = ("double", "float", "int64", "uint64", "int32", "bool", "string", "bytes", "uint32")
 _STATEMENT = re.compile(
     r"^ *(?:(?P<open>message|enum) (?P<opened>\w+) \{"
-    r"|(?P<label>optional|required|repeated) (?P<type>[\w.]+) (?P<name>\w+) = (?P<number>\d+)(?: \[(?P<options>[^\]]*)\])?;"
+    r"|(?P<label>optional|required|repeated) (?P<type>[\w.]+) (?P<name>\w+) = (?P<number>\d+)"
+    r"(?: \[(?P<options>[^\]]*)\])?;"
     r"|(?P<value>\w+) = (?P<value_number>\d+);"
     r"|extensions (?P<extensions>\d+) to max;"
     r"|(?P<close>\}))",
@@ -61,7 +63,7 @@ def parse_schema(text: str) -> Any:
     """A FileDescriptorProto of ``caffe.proto``'s text."""
     from google.protobuf import descriptor_pb2
 
-    file = descriptor_pb2.FileDescriptorProto(name="caffe_compat/caffe.proto", package="caffe", syntax="proto2")
+    file = descriptor_pb2.FileDescriptorProto(name=FILE, package="caffe", syntax="proto2")
     enums = set(re.findall(r"^ *enum (\w+)", text, re.MULTILINE))
     scopes: list[Any] = [file]
     for match in _STATEMENT.finditer(text):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from caffe_compat.proto.reader import Reader
-from caffe_compat.proto.tokens import BadString, integer, is_name, real, string_bytes
+from caffe_compat.proto.tokens import BadStringError, integer, is_name, real, string_bytes
 
 _CLOSERS = {"{": "}", "<": ">"}
 
@@ -71,7 +71,7 @@ def _skip_scalar(reader: Reader, name: str) -> None:
         while reader.token[:1] in ("'", '"') and reader.token:
             try:
                 string_bytes(reader.token)
-            except BadString as error:
+            except BadStringError as error:
                 raise reader.error(str(error)) from None
             reader.index += 1
         return

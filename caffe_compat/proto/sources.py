@@ -37,7 +37,7 @@ def is_text(value: str) -> bool:
 
 
 def decode(data: bytes, source: str) -> str:
-    """A prototxt's bytes as text: UTF-8; bytes of another encoding are kept as surrogates (values.py deals with them)."""
+    """A prototxt's bytes as text: UTF-8; bytes of another encoding become surrogates (see values.py)."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise PrototxtError(f"{source} is in UTF-16; save it as UTF-8")
     if b"\0" in data:

@@ -28,7 +28,7 @@ _SIMPLE = {b"a": b"\a", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t"
            b"\\": b"\\", b"?": b"?", b"'": b"'", b'"': b'"'}  # fmt: skip
 
 
-class BadString(ValueError):
+class BadStringError(ValueError):
     """A string token that does not end on its line, or holds an unknown escape."""
 
 
@@ -74,7 +74,7 @@ def real(token: str) -> float | None:
 def string_bytes(token: str) -> bytes:
     """The content of a string token, escapes resolved, as bytes (UTF-8; bytes of other encodings as they are)."""
     if not _CLOSED.fullmatch(token):
-        raise BadString(f"the string is not closed on its line: {token[:40]}")
+        raise BadStringError(f"the string is not closed on its line: {token[:40]}")
     raw = token[1:-1].encode("utf-8", "surrogateescape")
     return _ESCAPE.sub(_unescape, raw) if b"\\" in raw else raw
 
@@ -88,5 +88,7 @@ def _unescape(match: re.Match[bytes]) -> bytes:
     if short or long:
         return chr(int(short or long, 16)).encode("utf-8", "surrogatepass")
     if simple not in _SIMPLE:
-        raise BadString(f"unknown escape \\{simple.decode('latin-1')} in a string; a backslash itself is written \\\\")
+        raise BadStringError(
+            f"unknown escape \\{simple.decode('latin-1')} in a string; a backslash itself is written \\\\"
+        )
     return _SIMPLE[simple]

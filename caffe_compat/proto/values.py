@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from caffe_compat.proto.fields import Field, accepted
 from caffe_compat.proto.reader import Reader
-from caffe_compat.proto.tokens import BadString, integer, is_name, real, string_bytes
+from caffe_compat.proto.tokens import BadStringError, integer, is_name, real, string_bytes
 
 _RANGES = {
     "int32": (-(1 << 31), (1 << 31) - 1),
@@ -71,7 +71,9 @@ def read_enum(reader: Reader, field: Field) -> int | None:
     elif number is None or negative or number not in field.enum.values():
         quotes = "; write it without quotes" if token[1:-1] in field.enum else ""
         choice = accepted(token.strip("\"'"), field.enum)
-        raise reader.error(f"{reader.found()} is no value of {field.name!r} ({field.type_name}; {choice}){quotes}", start)
+        raise reader.error(
+            f"{reader.found()} is no value of {field.name!r} ({field.type_name}; {choice}){quotes}", start
+        )
     reader.index += 1
     return number
 
@@ -82,7 +84,7 @@ def read_bytes(reader: Reader, field: Field) -> bytes:
     while reader.token[:1] in ("'", '"') and reader.token:
         try:
             parts.append(string_bytes(reader.token))
-        except BadString as error:
+        except BadStringError as error:
             raise reader.error(str(error)) from None
         reader.index += 1
     if not parts:

@@ -6,7 +6,7 @@ from typing import Any
 
 from caffe_compat.errors import PrototxtError
 from caffe_compat.proto.document import Document, Place
-from caffe_compat.proto.upgrade.moves import tell
+from caffe_compat.proto.upgrade.moves import places, tell
 
 AXES = 4  # of an input given by input_dim
 
@@ -22,8 +22,8 @@ def inputs_to_layer(document: Document) -> None:
         return
     shapes = _shapes(document)
     if shapes:
-        new_place = _add_layer(net, place, shapes)
-        place.children.setdefault("layer", []).insert(0, new_place)
+        places(place, "layer", len(net.layer)).insert(0, _add_layer(net, place, shapes))
+        tell(document, place.at("input"), "'input' upgraded to a layer of type Input")
     else:
         tell(document, place.at("input"), "inputs without input_shape or input_dim have no size: ignored, as by Caffe")
     for name in ("input", "input_shape", "input_dim"):

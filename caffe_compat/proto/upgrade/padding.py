@@ -6,7 +6,7 @@ from typing import Any
 
 from caffe_compat.errors import PrototxtError
 from caffe_compat.proto.document import Document
-from caffe_compat.proto.upgrade.moves import only_place, places, tell
+from caffe_compat.proto.upgrade.moves import only_place, places
 
 
 def fold_padding(document: Document) -> None:
@@ -26,8 +26,8 @@ def fold_padding(document: Document) -> None:
                 _fold(document, producers[blob], index, bottom)
         producers.update((top, index) for top in layer.top)
     for index in reversed(padding):
-        tell(document, where[index], f"padding layer {net.layers[index].layer.name!r} folded into the layers after it")
         del net.layers[index], where[index]
+    document.notes.append(f"{document.source}: {len(padding)} padding layers folded into the layers after them")
 
 
 def _fold(document: Document, padding: int, reader: int, bottom: int) -> None:
@@ -53,6 +53,6 @@ def _check(document: Document, source: Any, target: Any, index: int) -> None:
         )
     if (len(target.bottom), len(source.bottom), len(source.top)) != (1, 1, 1):
         raise PrototxtError(
-            f"{where}: layer {layer.name!r} and padding layer {padding!r} must have one bottom each, and the padding layer "
-            f"one top; they have {len(target.bottom)}, {len(source.bottom)} and {len(source.top)}"
+            f"{where}: layer {layer.name!r} and padding layer {padding!r} must have one bottom each, and the "
+            f"padding layer one top; they have {len(target.bottom)}, {len(source.bottom)} and {len(source.top)}"
         )

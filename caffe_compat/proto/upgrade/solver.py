@@ -5,7 +5,7 @@ from __future__ import annotations
 from caffe_compat.errors import PrototxtError
 from caffe_compat.proto import pb
 from caffe_compat.proto.document import Document
-from caffe_compat.proto.upgrade.moves import move_places
+from caffe_compat.proto.upgrade.moves import move_places, tell
 
 TYPES = {
     "SGD": "SGD",
@@ -29,5 +29,6 @@ def solver_type_to_name(document: Document) -> None:
             f'type: "{solver.type}" ({document.where("type")}); keep type'
         )
     solver.type = TYPES[old]
+    tell(document, document.place.at("solver_type"), f'solver_type: {old} upgraded to type: "{solver.type}"')
     solver.ClearField("solver_type")
     move_places(document.place, "solver_type", document.place, "type")

@@ -28,15 +28,16 @@ def move_transform_fields(document: Document) -> None:
     for layer, place in zip(layers, places(document.place, "layers", len(layers)), strict=True):
         block = blocks.get(layer.type)
         if block is not None and layer.HasField(block):
-            _move(layer, place, block)
+            _move(document, layer, place, block)
 
 
-def _move(layer: Any, place: Place, block: str) -> None:
+def _move(document: Document, layer: Any, place: Place, block: str) -> None:
     source, source_place = getattr(layer, block), only_place(place, block)
     for name in FIELDS:
         if source.HasField(name):
             setattr(layer.transform_param, name, getattr(source, name))
             source.ClearField(name)
+            tell(document, source_place.at(name), f"{name!r} upgraded from {block} to transform_param")
             move_places(source_place, name, only_place(place, "transform_param"), name)
 
 

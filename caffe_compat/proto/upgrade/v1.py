@@ -1,4 +1,4 @@
-"""V1 -> current: `layers { type: CONVOLUTION blobs_lr: 1 }` of 2014 -> `layer { type: "Convolution" param { lr_mult: 1 } }`."""
+"""V1 -> current: `layers { type: RELU }` of 2014 -> `layer { type: "ReLU" }`, `blobs_lr: 1` -> `param { lr_mult: 1 }`."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ def v1_to_current(document: Document) -> None:
 def _refuse_mixture(document: Document) -> None:
     if document.message.layer:
         raise PrototxtError(
-            f"{document.where('layer')}: the net has both 'layer' (here) and 'layers' ({document.where('layers')}), two "
-            "formats in one file; rewrite the 'layers { type: NAME }' by hand as 'layer { type: \"Name\" }'"
+            f"{document.where('layer')}: the net has both 'layer' (here) and 'layers' ({document.where('layers')}), "
+            "two formats in one file; rewrite the 'layers { type: NAME }' by hand as 'layer { type: \"Name\" }'"
         )
 
 
