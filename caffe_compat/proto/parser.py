@@ -31,22 +31,24 @@ def parse_text(text: str, message: str, source: str = "<text>", strict: bool = F
     table = fields_of(made.DESCRIPTOR)
     place = Place()
     parser.fields(made, table, place, closer="", depth=0)
-    if parser.unknown and (strict or not place.children):
-        raise PrototxtError(_all_unknown(parser.unknown, table, empty=not place.children))
+    if parser.unknown and not place.children:
+        raise PrototxtError(_nothing_known(list(parser.unknown), table))
+    if parser.unknown and strict:
+        raise PrototxtError("\n".join(parser.unknown))
     document = Document(made, source, reader.text, place)
-    document.notes = [*reader.notes, *(f"{line}: ignored" for line in parser.unknown)]
+    document.notes = reader.notes + [f"{what}: {fate}" for what, fate in parser.unknown.items()]
     return document
 
 
-def _all_unknown(unknown: list[str], table: MessageFields, empty: bool) -> str:
-    lines = "\n".join(unknown)
-    return f"{lines}\nNo field of the file belongs to a {table.name}: it is something else." if empty else lines
+def _nothing_known(unknown: list[str], table: MessageFields) -> str:
+    more = f"\nand {len(unknown) - 1} more fields" if len(unknown) > 1 else ""
+    return f"{unknown[0]}{more}; no field of a {table.name} is in the file: it is something else"
 
 
 class _Parser:
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
-        self.unknown: list[str] = []
+        self.unknown: dict[str, str] = {}  # what is unknown -> what was done with it
         self._accepted: dict[tuple[str, str], str] = {}
 
     def fields(self, message: Any, table: MessageFields, place: Place, closer: str, depth: int) -> None:
@@ -109,14 +111,16 @@ class _Parser:
         child = place.add(field.name, offset)
         if value is None:
             child.literal = reader.texts[start]
-            choice = accepted(child.literal, field.enum)
-            self.unknown.append(
-                f"{reader.where(start)}: unknown {field.name} {child.literal!r} ({field.type_name}; {choice})"
-            )
+            self._unknown_type(field, child.literal, start)
         elif field.repeated:
             field.container(message).append(value)
         else:
             field.set(message, value)
+
+    def _unknown_type(self, field: Field, literal: str, start: int) -> None:
+        choice = accepted(literal, field.enum)
+        where = self.reader.where(start)
+        self.unknown[f"{where}: unknown type {literal!r} ({field.type_name}; {choice})"] = "kept as the layer's type"
 
     def _message(self, field: Field, message: Any, place: Place, depth: int, offset: int) -> None:
         reader = self.reader
@@ -142,7 +146,8 @@ class _Parser:
         key = (table.name, name)
         if key not in self._accepted:
             self._accepted[key] = accepted(name, table.by_name)
-        self.unknown.append(f"{reader.where(start)}: unknown field {name!r} in {table.name} ({self._accepted[key]})")
+        where = reader.where(start)
+        self.unknown[f"{where}: unknown field {name!r} in {table.name} ({self._accepted[key]})"] = "ignored"
 
     def _no_field(self, table: MessageFields, closer: str, opened: int) -> PrototxtError:
         reader = self.reader

@@ -12,6 +12,7 @@ from caffe_compat.errors import PrototxtError
 TEXT = "<text>"
 _LONGEST_PATH = 4096
 _FIELD = re.compile(r"\s*(?:#|[A-Za-z_]\w*\s*[:{<])")
+_LINK = re.compile(rb"[\w./-]+\.prototxt\s*", re.ASCII)
 _WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]")
 
 
@@ -40,6 +41,10 @@ def decode(data: bytes, source: str) -> str:
     """A prototxt's bytes as text: UTF-8; bytes of another encoding become surrogates (see values.py)."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise PrototxtError(f"{source} is in UTF-16; save it as UTF-8")
+    if _LINK.fullmatch(data):
+        raise PrototxtError(
+            f"{source} holds only a file's name, {data.decode().strip()} (a link that was not kept): read that"
+        )
     if b"\0" in data:
         raise PrototxtError(f"{source} is a binary file, not a prototxt; weights are given with --weights or weights=")
     return data.decode("utf-8-sig", "surrogateescape")

@@ -18,7 +18,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.ASCII,
 )
 _CLOSED = re.compile(r""" "(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*' """, re.VERBOSE)
-INTEGER = re.compile(r"0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*")
+INTEGER = re.compile(r"0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]{0,99}")
 FLOAT = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[fF]?")
 _ESCAPE = re.compile(
     rb"\\(?:([0-7]{1,3})|[xX]([0-9a-fA-F]{1,2})|u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
@@ -88,7 +88,5 @@ def _unescape(match: re.Match[bytes]) -> bytes:
     if short or long:
         return chr(int(short or long, 16)).encode("utf-8", "surrogatepass")
     if simple not in _SIMPLE:
-        raise BadStringError(
-            f"unknown escape \\{simple.decode('latin-1')} in a string; a backslash itself is written \\\\"
-        )
+        raise BadStringError(f"unknown escape \\{simple.decode('latin-1')} in a string; for a backslash write two")
     return _SIMPLE[simple]

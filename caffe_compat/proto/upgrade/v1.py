@@ -1,4 +1,4 @@
-"""V1 -> current: `layers { type: RELU }` of 2014 -> `layer { type: "ReLU" }`, `blobs_lr: 1` -> `param { lr_mult: 1 }`."""
+"""V1 -> current: `layers { type: RELU blobs_lr: 1 }` of 2014 -> `layer { type: "ReLU" param { lr_mult: 1 } }`."""
 
 from __future__ import annotations
 
