@@ -1,0 +1,254 @@
+"""Layers without bottoms: Input, the layers that read batches from a source, and DummyData."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from caffe_compat.errors import NetError
+from caffe_compat.layers.arity import AtLeast, Between, Exactly
+from caffe_compat.layers.base import Layer, Shape
+from caffe_compat.layers.fillers import Filler
+from caffe_compat.layers.registry import register_layer
+
+if TYPE_CHECKING:
+    from caffe_compat.layers.source import Source
+
+
+@register_layer("Input")
+class Input(Layer):
+    """A place for blobs that the caller gives: ``net(data=x)``.
+
+    Tops: any number, each of its ``shape``; one shape serves all tops, and a top without a shape is a scalar
+    until it is fed.
+
+    ``shape`` (repeated; default none). Refused: another number of shapes than 0, 1 or the number of tops.
+    """
+
+    blocks = ("input_param",)
+    bottoms, tops = Exactly(0), AtLeast(1)
+    export_note = "becomes an input of the graph"
+
+    def __init__(self, shape: list[list[int]] | None = None) -> None:
+        super().__init__()
+        self.shape = shape or []
+
+    def setup(self, *bottom_shapes: Shape) -> None:
+        if len(self.shape) not in (0, 1, self.num_tops):
+            raise NetError(_once_or_per_top("input_param's shape", len(self.shape), self.num_tops, "none at all, "))
+        _check_dims(self.shape)
+
+    def top_shapes(self, *bottom_shapes: Shape) -> list[Shape]:
+        return _per_top([tuple(shape) for shape in self.shape or [[]]], self.num_tops)
+
+    def forward(self) -> Tensor:
+        raise NetError("the tops of an Input layer are given by the caller: net(data=x)")
+
+
+class SourceLayer(Layer):
+    """A layer whose tops are the next batch of ``source``, moved to ``device``.
+
+    The net opens the source (``caffe_compat.layers.source``); ``layer.source = ...`` gives it one of your own.
+    """
+
+    bottoms = Exactly(0)
+    export_note = "becomes an input of the graph"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.source: Source | None = None
+        self.device = torch.device("cpu")
+
+    def top_shapes(self, *bottom_shapes: Shape) -> list[Shape]:
+        return list(self._opened().top_shapes[: self.num_tops])
+
+    def forward(self) -> tuple[Tensor, ...]:
+        batch = self._opened().next()
+        return tuple(blob.to(self.device, non_blocking=True) for blob in batch[: self.num_tops])
+
+    def _opened(self) -> Source:
+        if self.source is None:
+            raise NetError(
+                f"a {self.type} layer needs a source of batches, and has none; build the net with load_net, which "
+                "opens it, or set layer.source to a caffe_compat.layers.source.Source"
+            )
+        return self.source
+
+
+@register_layer("Data")
+class Data(SourceLayer):
+    """The next ``batch_size`` records of a data base (LMDB or LevelDB), transformed
+
+    Tops: data (N, C, H, W); labels (N,) where a second top is named.
+
+    data_param: ``source`` (the data base), ``batch_size``, ``backend`` (default LEVELDB), ``rand_skip`` (skip a
+    random number of records below this at the start; default 0), ``prefetch`` (batches made ahead; default 4),
+    ``force_encoded_color`` (default false). transform_param: ``scale`` (default 1; after the mean), ``mirror``
+    (default false), ``crop_size`` (default 0: none), ``mean_file`` or ``mean_value``, ``force_color``,
+    ``force_gray`` (default false). Refused: no source, a batch size of 0.
+    """
+
+    blocks = ("data_param", "transform_param")
+    tops = Between(1, 2)
+
+    def __init__(
+        self,
+        source: str | None = None,
+        batch_size: int = 0,
+        rand_skip: int = 0,
+        backend: str = "LEVELDB",
+        force_encoded_color: bool = False,
+        prefetch: int = 4,
+        scale: float = 1.0,
+        mirror: bool = False,
+        crop_size: int = 0,
+        mean_file: str | None = None,
+        mean_value: list[float] | None = None,
+        force_color: bool = False,
+        force_gray: bool = False,
+    ) -> None:
+        super().__init__()
+        if not source:
+            raise NetError('data_param has no source; give it the folder of a data base: source: "train_lmdb"')
+        _positive("data_param", batch_size=batch_size)
+        if force_color and force_gray:
+            raise NetError("transform_param has both force_color and force_gray; accepted: one of them")
+        if mean_file and mean_value:
+            raise NetError("transform_param has both mean_file and mean_value; accepted: one of them")
+
+
+@register_layer("HDF5Data")
+class HDF5Data(SourceLayer):
+    """The next ``batch_size`` rows of HDF5 files
+
+    Tops: any number, each named like a data set of the files; (N, ...) with the data set's further axes.
+
+    ``source`` (a text file that lists the HDF5 files), ``batch_size``, ``shuffle`` (files and rows; default
+    false). Refused: no source, a batch size of 0.
+    """
+
+    blocks = ("hdf5_data_param",)
+    tops = AtLeast(1)
+
+    def __init__(self, source: str | None = None, batch_size: int = 0, shuffle: bool = False) -> None:
+        super().__init__()
+        if not source:
+            raise NetError('hdf5_data_param has no source; give it a text file that lists HDF5 files: source: "train.txt"')
+        _positive("hdf5_data_param", batch_size=batch_size)
+
+
+@register_layer("MemoryData")
+class MemoryData(SourceLayer):
+    """The next ``batch_size`` rows of arrays that the program hands over
+
+    Tops: data (N, ``channels``, ``height``, ``width``); labels (N,).
+
+    ``net.layer("data").source.set_input_arrays(data, labels)`` gives the rows. Refused: a size that is 0 or
+    not given.
+    """
+
+    blocks = ("memory_data_param",)
+    tops = Exactly(2)
+
+    def __init__(self, batch_size: int = 0, channels: int = 0, height: int = 0, width: int = 0) -> None:
+        super().__init__()
+        _positive("memory_data_param", batch_size=batch_size, channels=channels, height=height, width=width)
+
+
+@register_layer("DummyData")
+class DummyData(Layer):
+    """Values of a filler: of a constant one filled once, of a random one anew on every pass
+
+    Tops: any number, each of its ``shape``.
+
+    ``shape`` (repeated), or the old ``num``, ``channels``, ``height``, ``width``: once for all tops or once per
+    top. ``data_filler``: none (zeros), one for all tops, or one per top. Random values come from torch's default
+    generator. Refused: other counts; shape together with the old fields.
+    """
+
+    blocks = ("dummy_data_param",)
+    bottoms, tops = Exactly(0), AtLeast(1)
+    export_note = "becomes an input of the graph"
+
+    def __init__(
+        self,
+        data_filler: list[Filler] | None = None,
+        shape: list[list[int]] | None = None,
+        num: list[int] | None = None,
+        channels: list[int] | None = None,
+        height: list[int] | None = None,
+        width: list[int] | None = None,
+    ) -> None:
+        super().__init__()
+        self.fillers = data_filler or [Filler()]
+        self.shape = shape or []
+        self.dims = {"num": num or [], "channels": channels or [], "height": height or [], "width": width or []}
+        self.register_buffer("_place", torch.empty(0), persistent=False)  # tells the device of the net
+        self._constant: dict[int, Tensor] = {}
+
+    def setup(self, *bottom_shapes: Shape) -> None:
+        old = any(self.dims.values())
+        if old and self.shape:
+            raise NetError("dummy_data_param has both shape and num/channels/height/width; accepted: one of the two")
+        sizes: dict[str, list[Any]] = dict(self.dims) if old else {"shape": self.shape}
+        for name, values in sizes.items():
+            if len(values) not in (1, self.num_tops):
+                raise NetError(_once_or_per_top(f"dummy_data_param's {name}", len(values), self.num_tops))
+        if len(self.fillers) not in (1, self.num_tops):
+            number = len(self.fillers)
+            raise NetError(_once_or_per_top("dummy_data_param's data_filler", number, self.num_tops, "none, "))
+        _check_dims(self.shape)
+        for filler, shape in zip(_per_top(self.fillers, self.num_tops), self.top_shapes(), strict=True):
+            filler.check(shape)
+
+    def top_shapes(self, *bottom_shapes: Shape) -> list[Shape]:
+        if self.shape:
+            return _per_top([tuple(shape) for shape in self.shape], self.num_tops)
+        columns = [_per_top(values, self.num_tops) for values in self.dims.values()]
+        return list(zip(*columns, strict=True))
+
+    def forward(self) -> tuple[Tensor, ...]:
+        fillers = _per_top(self.fillers, self.num_tops)
+        return tuple(self._top(i, *made) for i, made in enumerate(zip(fillers, self.top_shapes(), strict=True)))
+
+    def _top(self, index: int, filler: Filler, shape: Shape) -> Tensor:
+        device = self._place.device
+        kept = self._constant.get(index)
+        if kept is not None and kept.device == device:
+            return kept
+        values = torch.empty(shape)
+        filler.fill(values, torch.default_generator)
+        values = values.to(device, non_blocking=True)
+        if filler.type == "constant":
+            self._constant[index] = values
+        return values
+
+    def materialize(self, generator: torch.Generator | None = None, device: str | torch.device = "cpu") -> None:
+        super().materialize(generator, device)
+        self._place = torch.empty(0, device=device)
+
+
+def _per_top(values: list[Any], tops: int) -> list[Any]:
+    """One value for all tops, or one per top."""
+    return values * tops if len(values) == 1 else values
+
+
+def _once_or_per_top(what: str, found: int, tops: int, more: str = "") -> str:
+    per_top = f" or {tops}, one per top" if tops > 1 else ""
+    return f"{what} is given {found} time(s) for {tops} top(s); accepted: {more}once{per_top}"
+
+
+def _check_dims(shapes: list[list[int]]) -> None:
+    for shape in shapes:
+        if any(dim < 0 for dim in shape):
+            raise NetError(f"shape {shape} has a negative dim; accepted: 0 and above")
+        if len(shape) > 32:
+            raise NetError(f"a shape has {len(shape)} axes; accepted: at most 32")
+
+
+def _positive(block: str, **sizes: int) -> None:
+    """Raise NetError that lists the sizes that are 0."""
+    if zero := [name for name, size in sizes.items() if size <= 0]:
+        raise NetError(f"{block} gives no {', '.join(zero)}; accepted: a whole number from 1 on for each")
