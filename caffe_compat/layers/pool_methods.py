@@ -1,0 +1,130 @@
+"""The three methods of Pooling, each in torch and, under it, in ONNX. Pooling's docstring has the formulas."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from caffe_compat.layers.windows import Grid
+
+if TYPE_CHECKING:
+    from caffe_compat.export.graph import GraphBuilder, Value
+
+LOWEST = torch.finfo(torch.float32).min
+"""-FLT_MAX: what Caffe's maximum begins with."""
+
+
+def max_pool(x: Tensor, grid: Grid) -> Tensor:
+    if torch_agrees(grid):
+        return F.max_pool2d(x, grid.kernel, grid.stride, grid.pad, ceil_mode=grid.ceil)
+    return F.max_pool2d(_padded(x, grid, _lowest(x)), grid.kernel, grid.stride)
+
+
+def max_pool_with_position(x: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
+    """The maxima, and their positions h * W + w as floats of 32 bits at least."""
+    floats = torch.promote_types(x.dtype, torch.float32)
+    if torch_agrees(grid):
+        top, index = F.max_pool2d(x, grid.kernel, grid.stride, grid.pad, ceil_mode=grid.ceil, return_indices=True)
+        return top, index.to(floats)
+    lowest, (rows, columns, _) = _lowest(x), grid
+    top, index = F.max_pool2d(_padded(x, grid, lowest), grid.kernel, grid.stride, return_indices=True)
+    width = columns.pad + columns.size + columns.end_pad
+    position = (index // width - rows.pad) * columns.size + index % width - columns.pad
+    return top, torch.where(top > lowest, position.to(floats), -1)
+
+
+def lower_max(g: GraphBuilder, x: Value, grid: Grid, num_tops: int) -> Any:
+    """One MaxPool with explicit pads; where a window is empty, its pads would exceed the kernel: a Pad before it."""
+    pads, (rows, columns, _) = grid.pads, grid
+    padded = g.pad(x, _all_axes(pads), LOWEST) if grid.has_empty else x
+    found = g.op("MaxPool", padded, pads=None if grid.has_empty else pads, num_outputs=num_tops, **_windows(grid))
+    if num_tops == 1:
+        return found
+    top, index = found  # ONNX's index counts through the batch and the channels
+    if not grid.has_empty:
+        return top, g.cast(g.op("Mod", index, g.ints(rows.size * columns.size)), "float32")
+    width = columns.size + columns.end_pad
+    index = g.op("Mod", index, g.ints((rows.size + rows.end_pad) * width))
+    row, column = g.op("Div", index, g.ints(width)), g.op("Mod", index, g.ints(width))
+    position = g.cast(g.op("Add", g.op("Mul", row, g.ints(columns.size)), column), "float32")
+    return top, g.op("Where", g.op("Greater", top, g.const(LOWEST)), position, g.const(-1.0))
+
+
+def average_pool(x: Tensor, grid: Grid) -> Tensor:
+    if grid.whole_image:
+        return x.mean((2, 3), keepdim=True)
+    if torch_agrees(grid):
+        return F.avg_pool2d(x, grid.kernel, grid.stride, grid.pad, ceil_mode=grid.ceil)
+    total = F.avg_pool2d(_padded(x, grid, 0), grid.kernel, grid.stride, divisor_override=1)
+    return total / (x.new_tensor(grid.rows.extents)[:, None] * x.new_tensor(grid.columns.extents))
+
+
+def lower_average(g: GraphBuilder, x: Value, grid: Grid) -> Value:
+    """The mean over complete windows, then a factor for those that the divisor counts in part."""
+    if grid.has_empty:
+        mean = g.op("AveragePool", g.pad(x, _all_axes(grid.pads)), **_windows(grid))
+    else:
+        mean = g.op("AveragePool", x, pads=grid.pads, count_include_pad=1, **_windows(grid))
+    kernel_h, kernel_w = grid.kernel
+    if set(grid.rows.extents) == {kernel_h} and set(grid.columns.extents) == {kernel_w}:
+        return mean
+    divisor = torch.tensor(grid.rows.extents)[:, None] * torch.tensor(grid.columns.extents)
+    return g.op("Mul", mean, g.const((kernel_h * kernel_w / divisor).numpy()))
+
+
+def draw(x: Tensor, grid: Grid) -> Tensor:
+    """STOCHASTIC in TRAIN: of each window the first element where the running sum reaches a random part of the sum."""
+    rows, columns, _ = grid
+    windows = _padded(x, grid, 0).unfold(2, rows.kernel, rows.stride).unfold(3, columns.kernel, columns.stride)
+    values = windows.flatten(-2)
+    running = values.detach().cumsum(-1)
+    threshold = torch.rand_like(running[..., -1:]) * running[..., -1:]
+    chosen = (running < threshold).sum(-1, keepdim=True).clamp(max=values.shape[-1] - 1)
+    return values.gather(-1, chosen).squeeze(-1)
+
+
+def weighted_average(x: Tensor, grid: Grid) -> Tensor:
+    """STOCHASTIC in TEST: what ``draw`` gives on average."""
+    x = _padded(x, grid, 0)
+    total, squares = (F.avg_pool2d(v, grid.kernel, grid.stride, divisor_override=1) for v in (x, x * x))
+    positive = total > 0
+    return torch.where(positive, squares / torch.where(positive, total, 1), 0)
+
+
+def lower_weighted_average(g: GraphBuilder, x: Value, grid: Grid) -> Value:
+    x = g.pad(x, _all_axes(grid.pads))
+    mean, squares = (g.op("AveragePool", v, **_windows(grid)) for v in (x, g.op("Mul", x, x)))
+    positive = g.op("Greater", mean, g.const(0.0))
+    ratio = g.op("Div", squares, g.op("Where", positive, mean, g.const(1.0)))
+    return g.op("Where", positive, ratio, g.const(0.0))
+
+
+def torch_agrees(grid: Grid) -> bool:
+    """Torch's own pooling has the same windows and divisors.
+
+    It takes a pad up to half the kernel. In ``ceil_mode`` it too rounds up, drops a last window that begins beyond
+    H + pad (on each axis, padded or not), and cuts the divisor at H + pad.
+    """
+    return not grid.has_empty and all(2 * w.pad <= w.kernel for w in (grid.rows, grid.columns))
+
+
+def _lowest(x: Tensor) -> float:
+    return max(LOWEST, torch.finfo(x.dtype).min)
+
+
+def _padded(x: Tensor, grid: Grid, value: float) -> Tensor:
+    """``x`` with all that its windows reach."""
+    top, left, bottom, right = grid.pads
+    return F.pad(x, (left, right, top, bottom), value=value) if any(grid.pads) else x
+
+
+def _all_axes(pads: tuple[int, int, int, int]) -> list[int]:
+    """Pads of height and width (begins, then ends) as pads of all four axes."""
+    return [0, 0, *pads[:2], 0, 0, *pads[2:]]
+
+
+def _windows(grid: Grid) -> dict[str, tuple[int, int]]:
+    return {"kernel_shape": grid.kernel, "strides": grid.stride}
