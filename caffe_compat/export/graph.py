@@ -7,13 +7,15 @@ opsets from 13.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
+
+from caffe_compat.errors import CannotLower
 
 Dims = tuple[int | None, ...]
 
@@ -33,9 +35,10 @@ class Value(str):
         return len(self.shape)
 
     def static(self, axis: int) -> int:
-        """The size of ``axis``, which must not be symbolic."""
+        """The size of ``axis``. Raises CannotLower where it is symbolic."""
         size = self.shape[axis]
-        assert size is not None, f"axis {axis} of {self} is symbolic"
+        if size is None:
+            raise CannotLower(f"needs the size of axis {axis} of blob '{self}', which changes with the batch size")
         return size
 
 
@@ -43,16 +46,18 @@ class GraphBuilder:
     """Collects nodes and initializers of one ONNX graph.
 
     ``opset``: the version of the default domain. ``parameter_names``: id of a torch tensor -> initializer name.
+    ``reserved``: names kept free for blobs.
     """
 
-    def __init__(self, opset: int, parameter_names: dict[int, str]) -> None:
+    def __init__(self, opset: int, parameter_names: dict[int, str], reserved: Iterable[str] = ()) -> None:
         self.opset = opset
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, onnx.TensorProto] = {}
         self.layer_name = ""
         self._parameter_names = parameter_names
+        self._parameters: dict[int, str] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
-        self._names: dict[str, int] = {}
+        self._names: set[str] = set(reserved)
         self._renamed: dict[str, str] = {}
 
     # ---- the heart
@@ -62,7 +67,7 @@ class GraphBuilder:
 
         An input of None or "" is an omitted optional input; attributes of None are left out.
         """
-        name = self._unique(f"{self.layer_name}/{op_type}" if self.layer_name else op_type)
+        name = self.unique(self._here(op_type))
         outputs = [Value(name if i == 0 else f"{name}:{i}") for i in range(num_outputs)]
         kept = {key: value for key, value in attributes.items() if value is not None}
         self.nodes.append(helper.make_node(op_type, [i or "" for i in inputs], outputs, name=name, **kept))
@@ -73,7 +78,7 @@ class GraphBuilder:
         array = np.ascontiguousarray(value, dtype=dtype).reshape(np.shape(value))
         key = (str(array.dtype), array.shape, array.tobytes())
         if key not in self._constants:
-            name = self._unique(f"{self.layer_name}/const" if self.layer_name else "const")
+            name = self.unique(self._here("const"))
             self._constants[key] = name
             self.initializers[name] = numpy_helper.from_array(array, name)
         return Value(self._constants[key], array.shape)
@@ -83,11 +88,18 @@ class GraphBuilder:
         return self.const(np.array(values, np.int64), "int64")
 
     def param(self, blob: Tensor) -> Value:
-        """The initializer of a layer's parameter blob, named ``layer.blob``; a shared blob is stored once."""
-        name = self._parameter_names[id(blob)]
-        if name not in self.initializers:
-            self.initializers[name] = numpy_helper.from_array(blob.detach().cpu().numpy(), name)
-        return Value(name, tuple(blob.shape))
+        """The initializer of a layer's parameter blob, named ``layer.blob``; a shared blob is stored once.
+
+        Any other tensor becomes a constant. Values are float32.
+        """
+        array = blob.detach().cpu().float().numpy()
+        if id(blob) not in self._parameter_names:
+            return self.const(array)
+        if id(blob) not in self._parameters:
+            name = self.unique(self._parameter_names[id(blob)])
+            self._parameters[id(blob)] = name
+            self.initializers[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
+        return Value(self._parameters[id(blob)], tuple(blob.shape))
 
     # ---- operators whose form depends on the opset, and shorthands
 
@@ -146,20 +158,29 @@ class GraphBuilder:
         self._renamed[value] = blob
 
     def model(self, name: str, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto]) -> onnx.ModelProto:
-        """The model, with all renamings applied."""
+        """The model, with all renamings applied and only the initializers that are read."""
         for node in self.nodes:
             node.input[:] = [self._renamed.get(i, i) for i in node.input]
             node.output[:] = [self._renamed.get(o, o) for o in node.output]
-        graph = helper.make_graph(self.nodes, name or "net", inputs, outputs, list(self.initializers.values()))
+        read = {name for node in self.nodes for name in node.input}
+        initializers = [tensor for name, tensor in self.initializers.items() if name in read]
+        graph = helper.make_graph(self.nodes, name or "net", inputs, outputs, initializers)
         opset = helper.make_opsetid("", self.opset)
         model = helper.make_model(graph, opset_imports=[opset], producer_name="caffe_compat")
         model.ir_version = helper.find_min_ir_version_for([opset])
         return model
 
-    def _unique(self, name: str) -> str:
-        count = self._names.get(name, 0)
-        self._names[name] = count + 1
-        return name if count == 0 else f"{name}_{count}"
+    def unique(self, name: str) -> str:
+        """``name``, with a number behind where it is taken; it is taken from now on."""
+        candidate, count = name, 0
+        while candidate in self._names:
+            count += 1
+            candidate = f"{name}_{count}"
+        self._names.add(candidate)
+        return candidate
+
+    def _here(self, name: str) -> str:
+        return f"{self.layer_name}/{name}" if self.layer_name else name
 
 
 def tensor_info(name: str, dims: Sequence[int | str | None]) -> onnx.ValueInfoProto:
