@@ -1,0 +1,86 @@
+"""Is an array the one that Caffe computed?
+
+Allowed is a difference of ``tolerance`` times the largest absolute value of Caffe's array, plus what two runs of
+Caffe itself differ by (``noise.json``). NaN has to be where Caffe has NaN.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tests.golden.cases import Case
+
+TOLERANCE = 1e-5
+CURVE = 1e-4
+"""For what 50 iterations lead to."""
+PRINTED = 1.5e-5
+"""For numbers that Caffe printed with 6 significant digits: up to 5e-6 is the rounding of the print."""
+
+WIDER: dict[str, tuple[float, str]] = {}
+"""Case -> (tolerance, the reason why it may be wider)."""
+
+
+class Comparison:
+    """Collects what differs in one case, so that a failure lists all of it::
+
+        with Comparison(case) as compare:
+            compare("out.y", y)
+    """
+
+    def __init__(self, case: Case, tolerance: float = TOLERANCE) -> None:
+        self.case = case
+        self.tolerance = max(tolerance, WIDER.get(str(case), (0.0, ""))[0])
+        self.problems: list[str] = []
+        self.defects = set(case.meta.get("defect", ())) if "meta" in case.arrays else set()
+
+    def __enter__(self) -> Comparison:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        if kind is None:
+            self.finish()
+
+    def finish(self) -> None:
+        """Fail with the list of what differs."""
+        if self.problems:
+            raise AssertionError("\n".join([str(self.case), *self.problems]))
+
+    def __call__(self, key: str, found: Any, expected: np.ndarray | None = None, noise: float = 0.0) -> None:
+        """Compare ``found`` with the case's array ``key``, or with ``expected``; ``noise``: allowed besides."""
+        if key in self.defects:
+            return
+        expected = self.case.arrays[key] if expected is None else np.asarray(expected)
+        problem = difference(to_numpy(found), expected, self.tolerance, self.case.noise.get(key, 0.0) + noise)
+        if problem:
+            self.problems.append(f"{key}: {problem}")
+
+
+def difference(found: np.ndarray, expected: np.ndarray, tolerance: float, noise: float = 0.0) -> str | None:
+    """What is wrong with ``found``, or None."""
+    if found.shape != expected.shape:
+        return f"shape {found.shape}, Caffe has {expected.shape}"
+    found, expected = found.astype(np.float64), expected.astype(np.float64)
+    if not np.array_equal(np.isnan(found), np.isnan(expected)):
+        return f"NaN at {np.argwhere(np.isnan(found)).tolist()[:9]}, Caffe: {np.argwhere(np.isnan(expected)).tolist()[:9]}"
+    same = (found == expected) | np.isnan(expected)
+    if same.all():
+        return None
+    finite = np.abs(expected[np.isfinite(expected)])
+    allowed = tolerance * finite.max(initial=0.0) + noise
+    with np.errstate(invalid="ignore"):  # infinity - infinity, where both are the same
+        off = np.where(same, 0.0, np.abs(found - expected))
+    at = np.unravel_index(np.argmax(off), off.shape)
+    if off[at] <= allowed:
+        return None
+    count = int((off > allowed).sum())
+    place = f" at {list(map(int, at))}" if at else ""
+    return (
+        f"{found[at]:.9g}{place}, Caffe has {expected[at]:.9g}: off by {off[at]:.3g}, allowed {allowed:.3g} "
+        f"({count} of {off.size} differ)"
+    )
+
+
+def to_numpy(value: Any) -> np.ndarray:
+    return value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)

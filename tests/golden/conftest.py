@@ -1,0 +1,35 @@
+"""Parametrises over the cases of the ``--golden`` folder, and prints the table at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.golden.cases import find
+from tests.golden.summary import lines, tally
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test marked ``golden("layer", "fuzz")`` runs once for each case that these finders find."""
+    marker = metafunc.definition.get_closest_marker("golden")
+    if marker:
+        folder = Path(metafunc.config.getoption("--golden"))
+        if not folder.is_dir():
+            raise pytest.UsageError(f"--golden {folder}: no such folder")
+        metafunc.parametrize("case", [case for finder in marker.args for case in find(folder, finder)], ids=str)
+
+
+@pytest.fixture(autouse=True)
+def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every case runs in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    result = tally(terminalreporter.stats)
+    if result.outcomes:
+        terminalreporter.section("golden values")
+        for line in lines(result):
+            terminalreporter.write_line(line)
