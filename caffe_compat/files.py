@@ -46,7 +46,7 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
     A symbolic link is followed. Raises CaffeCompatError where the system refuses (disk full, no permission).
     """
     target = _target(path)
-    if target.exists() and not target.is_file():
+    if os.path.exists(target) and not target.is_file():  # Path.exists raises for a name that is too long
         raise CaffeCompatError(f"cannot write {path}: it is a folder or a device; give the name of a file")
     with _temporary(path, target) as temporary:
         encoding = None if "b" in mode else "utf-8"
@@ -66,7 +66,7 @@ def atomic_folder(path: str | os.PathLike[str], overwrite: bool = False) -> Iter
     one is complete; without, it is refused before anything is written.
     """
     target = _target(path)
-    if target.exists() and not overwrite:
+    if os.path.exists(target) and not overwrite:
         raise CaffeCompatError(f"{path} exists already: remove it, choose another name, or ask to overwrite it")
     with _temporary(path, target) as temporary:
         temporary.mkdir()
@@ -96,8 +96,8 @@ def _temporary(path: str | os.PathLike[str], target: Path) -> Iterator[Path]:
 
 
 def _target(path: str | os.PathLike[str]) -> Path:
-    path = Path(path)
-    return path.resolve() if path.is_symlink() else path.absolute()
+    """What ``path`` stands for, absolute, a link followed."""
+    return Path(path).resolve() if os.path.islink(path) else Path(path).absolute()
 
 
 def _remove_leftovers(target: Path) -> None:

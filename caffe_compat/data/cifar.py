@@ -52,4 +52,6 @@ def _missing(folder: Path) -> str:
     if (folder / _CIFAR10[1][0]).exists() or (folder / _CIFAR10[0][0]).exists():
         missing = [name for part in _CIFAR10 for name in part if not (folder / name).is_file()]
         return f"{folder} lacks {', '.join(missing)}: unpack all of cifar-10-binary.tar.gz there"
-    return f"{folder} holds no CIFAR: expected data_batch_1.bin ... test_batch.bin, or train.bin and test.bin; {_BINARY}"
+    return (
+        f"{folder} holds no CIFAR: expected data_batch_1.bin ... test_batch.bin, or train.bin and test.bin; {_BINARY}"
+    )

@@ -80,23 +80,25 @@ def convert_cifar(
 
 
 def read_npz(path: StrPath) -> tuple[Split, Split]:
-    """(images, labels) for training and test from an .npz with ``train_images``, ``train_labels``, ``test_images``,
-    ``test_labels``: images uint8 (N, C, H, W), labels whole numbers (N,)."""
+    """(images, labels) for training and test: images uint8 (N, C, H, W), labels whole numbers (N,).
+
+    The arrays of the .npz are ``train_images``, ``train_labels``, ``test_images``, ``test_labels``.
+    """
     try:
         with np.load(path, allow_pickle=False) as content:
             train, test = (_npz_split(content, part, path) for part in ("train", "test"))
             return train, test
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
         raise DataError(
-            f"{path} cannot be read as an .npz ({error}): give the unpacked folder of the binary version, or an .npz of "
-            "plain arrays. Pickles and archives are not read"
+            f"{path} cannot be read as an .npz ({error}): give the unpacked folder of the binary version, or an .npz "
+            "of plain arrays. Pickles and archives are not read"
         ) from error
 
 
 def _npz_split(content: Any, part: str, path: StrPath) -> Split:
     names = (f"{part}_images", f"{part}_labels")
-    if any(name not in content for name in names):
-        raise DataError(f"{path} lacks {' or '.join(names)}; it holds: {', '.join(content)}")
+    if missing := [name for name in names if name not in content]:
+        raise DataError(f"{path} lacks {' and '.join(missing)}; it holds: {', '.join(content)}")
     images, labels = (content[name] for name in names)
     if images.ndim != 4 or images.dtype != np.uint8 or labels.dtype.kind not in "iu":
         raise DataError(

@@ -40,11 +40,10 @@ def decode_records(records: Sequence[Record], path: object, color: str = "as sto
     if len(layouts) == 1:
         channels, height, width, encoded, size, floats = layouts.pop()
         shape = (channels, height, width)
-        if not encoded and 0 < channels * height * width == (size or floats):
+        if not encoded and _fits(shape, size or floats):
             return Batch(_stack(datums, shape, size > 0), labels)
     images = [
-        _image(datum, color, f"record {key!r} of {path}")
-        for (key, _), datum in zip(records, datums, strict=True)
+        _image(datum, color, f"record {key!r} of {path}") for (key, _), datum in zip(records, datums, strict=True)
     ]
     same = len({image.shape for image in images}) == 1
     return Batch(np.stack(images) if same else images, labels)
@@ -72,18 +71,23 @@ def _stack(datums: Sequence[Any], shape: tuple[int, int, int], is_raw: bool) -> 
     return np.stack([np.array(datum.float_data, dtype=np.float32) for datum in datums]).reshape(-1, *shape)
 
 
+def _fits(shape: tuple[int, int, int], values: int) -> bool:
+    return min(shape) > 0 and shape[0] * shape[1] * shape[2] == values
+
+
 def _image(datum: Any, color: str, name: str) -> np.ndarray:
     """One image (C, H, W), uint8 or float32."""
     if datum.encoded:
         return decode_image(datum.data, color, name)
     shape = (datum.channels, datum.height, datum.width)
     found = len(datum.data) or len(datum.float_data)
-    if found != shape[0] * shape[1] * shape[2] or not found:
+    if not _fits(shape, found):
         raise DataError(
             f"{name} is no image: channels x height x width is {' x '.join(map(str, shape))}, but it holds {found} "
             "values; convert the data set again"
         )
-    return _stack([datum], shape, len(datum.data) > 0)[0]
+    image: np.ndarray = _stack([datum], shape, len(datum.data) > 0)[0]
+    return image
 
 
 def decode_image(data: bytes, color: str, name: str) -> np.ndarray:
@@ -91,24 +95,24 @@ def decode_image(data: bytes, color: str, name: str) -> np.ndarray:
 
     With "as stored" a gray image has one channel, and a palette becomes colours, as in OpenCV.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         image = Image.open(io.BytesIO(data))
         if color == "gray" and image.format == "JPEG":
             image.draft("L", image.size)  # the luma that the file holds, as OpenCV's decoder takes it
         image.load()
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except Exception as error:  # Pillow raises many kinds for damaged images
         raise DataError(
             f"{name} cannot be decoded as an image ({len(data)} bytes): {error}; convert the data set again"
         ) from error
     if image.mode in _DEEP:
         raise DataError(f"{name} has pixels of more than 8 bits (mode {image.mode}); store 8-bit images")
-    pixels = np.asarray(image.convert(_mode(image, color)))
+    pixels: np.ndarray = np.asarray(image.convert(_mode(image, color)))
     if pixels.ndim == 2:
         return pixels[None].copy()
     blue_first = [2, 1, 0, 3][: pixels.shape[2]]
-    return np.ascontiguousarray(pixels[:, :, blue_first].transpose(2, 0, 1))
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1)[blue_first])
 
 
 def _mode(image: Any, color: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ class HDF5Reader:
         self._rows = [found[0][0] for found in shapes]
         self.top_shapes: list[tuple[int, ...]] = [(self._batch_size, *shape[1:]) for shape in shapes[0]]
         self._held: tuple[int, list[np.ndarray]] | None = None
+        self._order = lru_cache(maxsize=4)(self._new_order)  # several batches ask for the same one
 
     def read(self, batch: int) -> tuple[np.ndarray, ...]:
         tops: list[list[np.ndarray]] = [[] for _ in self._names]
@@ -68,7 +70,7 @@ class HDF5Reader:
             rest -= size
         raise AssertionError("a row number below the sum lies in one of the files")
 
-    def _order(self, stream: int, count: int, epoch: int, part: int = 0) -> np.ndarray:
+    def _new_order(self, stream: int, count: int, epoch: int, part: int = 0) -> np.ndarray:
         if not self._shuffle:
             return np.arange(count)
         return philox.generator(self._seed, stream, epoch, part).permutation(count)

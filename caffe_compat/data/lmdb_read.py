@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from itertools import islice
@@ -88,7 +87,7 @@ class Database:
 
 
 # LMDB forbids a process to open one data base twice, so all its readers share one environment.
-_shared: dict[tuple[int, int, int], tuple[Any, int]] = {}
+_shared: dict[tuple[int, int], tuple[Any, int]] = {}
 _lock = threading.Lock()
 
 
@@ -96,7 +95,7 @@ def _acquire(path: Path) -> Any:
     """The environment of the data base at ``path``; give it back with `_release`."""
     file = _data_file(path)
     status = file.stat()
-    identity = (os.getpid(), status.st_dev, status.st_ino)
+    identity = (status.st_dev, status.st_ino)
     with _lock:
         environment, readers = _shared.get(identity, (None, 0))
         if environment is None:
@@ -131,7 +130,8 @@ def _open(file: Path) -> Any:
     try:
         environment = lmdb.open(str(file), subdir=False, readonly=True, lock=False, create=False)
     except lmdb.Error as error:
-        raise DataError(f"{file} cannot be opened as an LMDB: {str(error).split(': ')[-1]}; {_DAMAGED}") from error
+        remedy = "close the lmdb.Environment that your program holds" if "already open" in str(error) else _DAMAGED
+        raise DataError(f"{file} cannot be opened as an LMDB: {str(error).split(': ')[-1]}; {remedy}") from error
     # LMDB maps the file into memory, where touching what was cut off would kill the process (SIGBUS)
     needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
     if file.stat().st_size < needed:

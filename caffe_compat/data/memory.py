@@ -75,8 +75,7 @@ def open_memory(param: Any, phase: str, num_tops: int, seed: int, base_dir: Path
     tops_between(2, 2, num_tops, "MemoryData")
     if param.HasField("transform_param"):
         warnings.warn(
-            "MemoryData does not apply transform_param to arrays, as in Caffe: transform them before "
-            "set_input_arrays",
+            "MemoryData does not apply transform_param to arrays, as in Caffe: transform them before set_input_arrays",
             stacklevel=2,
         )
     names = ("batch_size", "channels", "height", "width")

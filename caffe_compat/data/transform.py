@@ -68,8 +68,7 @@ class Transformer:
         if isinstance(images, np.ndarray):
             return self._apply(images, draws)
         parts = [
-            self._apply(image[None], None if draws is None else draws[i : i + 1])
-            for i, image in enumerate(images)
+            self._apply(image[None], None if draws is None else draws[i : i + 1]) for i, image in enumerate(images)
         ]
         shapes = {part.shape[1:] for part in parts}
         if len(shapes) > 1:

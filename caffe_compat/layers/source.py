@@ -80,9 +80,7 @@ def source_types() -> list[str]:
     return sorted(_openers)
 
 
-def open_source(
-    layer_type: str, param: Any, phase: str, num_tops: int, seed: int, base_dir: str | Path
-) -> Source:
+def open_source(layer_type: str, param: Any, phase: str, num_tops: int, seed: int, base_dir: str | Path) -> Source:
     """Opens the source of a data layer. Raises NetError (parameters) or DataError (the data)."""
     if phase not in ("TRAIN", "TEST"):
         raise NetError(f'phase is "{phase}": it must be TRAIN or TEST')
