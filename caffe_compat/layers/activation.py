@@ -20,7 +20,7 @@ class ReLU(Layer):
     """y = max(x, 0) + negative_slope * min(x, 0)
 
     Bottom: x, any shape. Top: y, the same shape; may be the bottom (in place).
-    Differs from torch: with a slope, the gradient at x = 0 is the slope.
+    ``negative_slope`` (default 0). The gradient at x = 0 is the slope, also where that is negative or above 1.
     """
 
     blocks = ("relu_param",)
@@ -44,9 +44,11 @@ class ELU(Layer):
     """y = x for x > 0, alpha * (exp(x) - 1) otherwise
 
     Bottom: x, any shape. Top: y, the same shape; may be the bottom (in place).
+    ``alpha`` (default 1), which is also the gradient at x = 0.
     """
 
     blocks = ("elu_param",)
+    saves_top = False  # the backward pass reads the bottom
 
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()

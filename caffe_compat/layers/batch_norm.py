@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from caffe_compat.export.graph import GraphBuilder, Value
 
 
+FEW = 8
+"""Fewer values per channel than this may all lie near their mean."""
+
+
 @register_layer("BatchNorm")
 class BatchNorm(Layer):
     """y = (x - mean) / sqrt(variance + eps), per channel (axis 1)
@@ -76,12 +80,25 @@ class BatchNorm(Layer):
         if self.uses_global_stats:
             mean, variance = self.global_statistics()
             return torch.batch_norm(x, weight, bias, mean, variance, False, 0.0, self.eps, cudnn)
+        if x.numel() < FEW * x.shape[1]:
+            return self._normalize_few(x, weight, bias)
         mean, variance = self.mean.new_zeros(2, x.shape[1]).unbind()
         y = torch.batch_norm(x, weight, bias, mean, variance, True, 1.0, self.eps, cudnn)  # fills mean and variance
-        with torch.no_grad():
-            single = x.numel() == x.shape[1]  # torch divides by m - 1 = 0 here
-            self._accumulate(mean, torch.zeros_like(variance) if single else variance)
+        self._accumulate(mean, variance)
         return y
+
+    def _normalize_few(self, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+        """The formula as it stands: torch's kernel computes a * x + b, which cancels where all x are near the mean."""
+        axes, wide = [0, *range(2, x.dim())], (-1,) + (1,) * (x.dim() - 2)
+        count = x.numel() // x.shape[1]
+        mean = x.mean(axes, keepdim=True)
+        centred = x - mean
+        variance = (centred * centred).mean(axes, keepdim=True)
+        y = centred / torch.sqrt(variance + self.eps)
+        unbiased = variance * (count / (count - 1)) if count > 1 else variance
+        self._accumulate(mean.detach().flatten(), unbiased.detach().flatten())
+        y = y if weight is None else y * weight.reshape(wide)
+        return y if bias is None else y + bias.reshape(wide)
 
     def global_statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and variance in use: the accumulated sums over their weight; 0 where nothing was accumulated."""

@@ -32,15 +32,34 @@ class Filler:
     variance_norm: str = "FAN_IN"
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """Refuse what Caffe refuses. Raises NetError."""
+        """Refuse what Caffe refuses for a blob of this shape. Raises NetError."""
         if self.type not in FILLERS:
             raise NetError(f"unknown filler '{self.type}'; known fillers: {', '.join(sorted(FILLERS))}")
+        if math.prod(shape) == 0:
+            raise NetError(f"filler '{self.type}' has nothing to fill: the blob's shape {list(shape)} has no elements")
+        self._check_numbers()
+        self._check_shape(shape)
+
+    def _check_numbers(self) -> None:
         if self.sparse < -1:
             raise NetError(f"filler sparse: {self.sparse} is out of range; accepted: -1 (dense) or a count from 0 on")
         if self.sparse >= 0 and self.type != "gaussian":
             raise NetError(f"filler '{self.type}' cannot be sparse; only gaussian can: remove 'sparse: {self.sparse}'")
+        if self.type == "gaussian" and not self.std > 0:
+            raise NetError(f'filler std: {self.std:g} must be above 0; for equal values use type: "constant"')
+        if self.type == "uniform" and not self.min <= self.max:
+            raise NetError(f"filler min: {self.min:g} is above max: {self.max:g}; exchange them")
+
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
         if self.type == "bilinear" and (len(shape) != 4 or shape[2] != shape[3]):
             raise NetError(f"filler 'bilinear' needs a blob of 4 axes with a square kernel, found shape {list(shape)}")
+        if not shape and (self.type in ("xavier", "msra") or self.sparse >= 0):
+            raise NetError(f"filler '{self.type}' needs a blob with an axis, found a scalar; use constant or uniform")
+        if self.sparse >= 0 and self.sparse > shape[0]:
+            raise NetError(
+                f"filler sparse: {self.sparse} is more than the {shape[0]} items of the first axis of a blob of shape "
+                f"{list(shape)}; each weight is kept with probability sparse / {shape[0]}, so at most {shape[0]}"
+            )
 
     def fill(self, blob: Tensor, generator: torch.Generator) -> None:
         """Give every element of ``blob`` (float32, CPU) its first value."""
@@ -82,8 +101,7 @@ def _uniform(filler: Filler, blob: Tensor, generator: torch.Generator) -> None:
 def _gaussian(filler: Filler, blob: Tensor, generator: torch.Generator) -> None:
     blob.normal_(filler.mean, filler.std, generator=generator)
     if filler.sparse >= 0:
-        probability = min(1.0, filler.sparse / (blob.shape[0] if blob.dim() else 1))
-        blob.mul_(torch.bernoulli(torch.full_like(blob, probability), generator=generator))
+        blob.mul_(torch.bernoulli(torch.full_like(blob, filler.sparse / blob.shape[0]), generator=generator))
 
 
 @filler("positive_unitball")

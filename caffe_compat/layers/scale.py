@@ -154,7 +154,7 @@ class Bias(Layer):
         if len(bottom_shapes) == 1:
             self.add_blob("bias", _blob_shape(bottom_shapes[0], self.axis, self.num_axes), self.filler)
         else:
-            _check_second(*bottom_shapes, self.axis)
+            _check_second(bottom_shapes[0], bottom_shapes[1], self.axis)
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         bias = _spread(self.bias if bias is None else bias, x, self.axis)
