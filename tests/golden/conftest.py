@@ -29,7 +29,7 @@ def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     result = tally(terminalreporter.stats)
-    if result.outcomes:
+    if result.outcome:
         terminalreporter.section("golden values")
         for line in lines(result):
             terminalreporter.write_line(line)

@@ -83,6 +83,16 @@ def test_comparison_leaves_out_defects_of_the_program(tmp_path: Path) -> None:
         check("grad.x", -EXPECTED)
 
 
+def test_a_wider_tolerance_belongs_to_its_array_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare, "WIDER", {"layer/A:out.y": (0.1, "for this test")})
+    case = saved_case(tmp_path, **{"out.y": EXPECTED, "out.z": EXPECTED, "meta": np.array("{}")})
+    check = Comparison(case)
+    check("out.y", torch.tensor(EXPECTED + 9))
+    assert not check.problems
+    check("out.z", torch.tensor(EXPECTED + 9))
+    assert len(check.problems) == 1
+
+
 def test_every_wider_tolerance_has_a_reason() -> None:
     assert all(tolerance > compare.TOLERANCE and reason for tolerance, reason in compare.WIDER.values())
 

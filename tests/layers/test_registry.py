@@ -57,8 +57,8 @@ def golden_types() -> Counter[str]:
 def test_docstring_tells_formula_bottoms_and_tops(name: str) -> None:
     text = inspect.getdoc(LAYERS[name]) or ""
     assert LAYERS[name].__doc__ != Layer.__doc__
-    assert "Top" in text
-    assert "Bottom" in text or LAYERS[name].bottoms.most == 0
+    assert "top" in text.lower()
+    assert "bottom" in text.lower() or LAYERS[name].bottoms.most == 0
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -72,8 +72,13 @@ def test_constructor_takes_the_fields_of_the_schema_with_its_defaults(name: str)
 
 
 def is_default(ours: Any, schema: Any) -> bool:
-    """None stands for a field that is not set; the constant filler 0 is what Caffe takes without a filler."""
-    return ours is None or ours == schema or (schema is None and ours in ((), [], Filler(), 0, 0.0, False, ""))
+    """None stands for a field that is not set; the constant filler 0 is what Caffe takes without a filler.
+
+    The schema's floats are float32.
+    """
+    if schema is None:
+        return ours in (None, (), [], Filler(), 0, 0.0, False, "")
+    return ours is None or ours == schema or (isinstance(ours, float) and bool(np.float32(ours) == np.float32(schema)))
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -135,7 +140,7 @@ def value_of(net: Any, inputs: dict[str, torch.Tensor], example: Example, grad_o
 
 
 def check_directions(name: str, tensor: torch.Tensor, gradient: torch.Tensor, value: Any) -> None:
-    step = 1e-6
+    step = 1e-5
     for seed in range(3):
         direction = torch.randn(tensor.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
         with torch.no_grad():
@@ -145,8 +150,8 @@ def check_directions(name: str, tensor: torch.Tensor, gradient: torch.Tensor, va
             below = value()
             tensor.add_(direction, alpha=step)
         slope, ours = (above - below) / (2 * step), float((gradient * direction).sum())
-        scale = max(abs(slope), float(gradient.norm()), 1e-3)
-        assert abs(slope - ours) <= 1e-6 * scale, f"{name}: gradient gives {ours}, central difference {slope}"
+        allowed = 1e-6 * max(abs(slope), float(gradient.norm())) + 1e-8
+        assert abs(slope - ours) <= allowed, f"{name}: gradient gives {ours}, central difference {slope}"
 
 
 # ---- deployment
