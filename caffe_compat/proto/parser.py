@@ -52,7 +52,7 @@ class _Parser:
         self._accepted: dict[tuple[str, str], str] = {}
 
     def fields(self, message: Any, table: MessageFields, place: Place, closer: str, depth: int) -> None:
-        """Everything up to ``closer``, into ``message``."""
+        """Everything up to ``closer`` ("" at the top: the token that ends the text), into ``message``."""
         reader = self.reader
         opened = reader.index - 1
         while not reader.take(closer):
@@ -66,8 +66,6 @@ class _Parser:
                 raise self._no_field(table, closer, opened)
             if reader.token in (";", ","):
                 reader.index += 1
-            if not closer and not reader.token:
-                break
         self._check_required(table, place, opened)
 
     def _field(self, field: Field, message: Any, table: MessageFields, place: Place, depth: int) -> None:

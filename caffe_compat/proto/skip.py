@@ -14,11 +14,11 @@ def skip_name(reader: Reader) -> str:
     reader.index += 1
     if name != "[":
         return name
-    parts = []
-    while is_name(reader.token) or reader.token in (".", "/"):
+    parts: list[str] = []
+    while is_name(reader.token) if len(parts) % 2 == 0 else reader.token in (".", "/"):
         parts.append(reader.token)
         reader.index += 1
-    if not reader.take("]") or not parts:
+    if len(parts) % 2 == 0 or not reader.take("]"):
         raise reader.error(f"expected the name of an extension, as in [caffe.name], found {reader.found()}")
     return "".join(parts)
 
