@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -49,10 +49,10 @@ class LRN(Layer):
         if norm_region not in ("ACROSS_CHANNELS", "WITHIN_CHANNEL"):
             raise NetError(f"norm_region: {norm_region} is unknown; accepted: ACROSS_CHANNELS, WITHIN_CHANNEL")
         self.local_size = local_size
-        self.alpha = alpha
-        self.beta = beta
+        self.alpha = float(alpha)
+        self.beta = float(beta)
         self.across = norm_region == "ACROSS_CHANNELS"
-        self.k = k
+        self.k = float(k)
 
     def setup(self, *bottom_shapes: Shape) -> None:
         (shape,) = bottom_shapes
@@ -73,7 +73,7 @@ class LRN(Layer):
             return g.op("LRN", x, size=n, alpha=self.alpha, beta=self.beta, bias=self.k)
         square = g.op("Mul", x, x)
         if self.across:
-            window = {"kernel_shape": [n, 1, 1], "pads": [n // 2, 0, 0] * 2}
+            window: dict[str, Any] = {"kernel_shape": [n, 1, 1], "pads": [n // 2, 0, 0] * 2}
             mean = g.op("AveragePool", g.unsqueeze(square, 1), count_include_pad=1, **window)
             mean = g.squeeze(mean, 1)
         else:

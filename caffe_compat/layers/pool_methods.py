@@ -37,20 +37,14 @@ def max_pool_with_position(x: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
 
 
 def lower_max(g: GraphBuilder, x: Value, grid: Grid, num_tops: int) -> Any:
-    """One MaxPool with explicit pads; where a window is empty, its pads would exceed the kernel: a Pad before it."""
-    pads, (rows, columns, _) = grid.pads, grid
-    padded = g.pad(x, _all_axes(pads), LOWEST) if grid.has_empty else x
-    found = g.op("MaxPool", padded, pads=None if grid.has_empty else pads, num_outputs=num_tops, **_windows(grid))
+    """One MaxPool with explicit pads; what it cannot make, a window without elements, is appended."""
+    filled = grid.without_empty()
+    found = g.op("MaxPool", x, pads=filled.pads, num_outputs=num_tops, **_windows(grid))
     if num_tops == 1:
-        return found
+        return _append_empty(g, found, grid, LOWEST)
     top, index = found  # ONNX's index counts through the batch and the channels
-    if not grid.has_empty:
-        return top, g.cast(g.op("Mod", index, g.ints(rows.size * columns.size)), "float32")
-    width = columns.size + columns.end_pad
-    index = g.op("Mod", index, g.ints((rows.size + rows.end_pad) * width))
-    row, column = g.op("Div", index, g.ints(width)), g.op("Mod", index, g.ints(width))
-    position = g.cast(g.op("Add", g.op("Mul", row, g.ints(columns.size)), column), "float32")
-    return top, g.op("Where", g.op("Greater", top, g.const(LOWEST)), position, g.const(-1.0))
+    position = g.cast(g.op("Mod", index, g.ints(grid.rows.size * grid.columns.size)), "float32")
+    return _append_empty(g, top, grid, LOWEST), _append_empty(g, position, grid, -1.0)
 
 
 def average_pool(x: Tensor, grid: Grid) -> Tensor:
@@ -64,10 +58,8 @@ def average_pool(x: Tensor, grid: Grid) -> Tensor:
 
 def lower_average(g: GraphBuilder, x: Value, grid: Grid) -> Value:
     """The mean over complete windows, then a factor for those that the divisor counts in part."""
-    if grid.has_empty:
-        mean = g.op("AveragePool", g.pad(x, _all_axes(grid.pads)), **_windows(grid))
-    else:
-        mean = g.op("AveragePool", x, pads=grid.pads, count_include_pad=1, **_windows(grid))
+    mean = g.op("AveragePool", x, pads=grid.without_empty().pads, count_include_pad=1, **_windows(grid))
+    mean = _append_empty(g, mean, grid, 0.0)
     kernel_h, kernel_w = grid.kernel
     if set(grid.rows.extents) == {kernel_h} and set(grid.columns.extents) == {kernel_w}:
         return mean
@@ -126,5 +118,12 @@ def _all_axes(pads: tuple[int, int, int, int]) -> list[int]:
     return [0, 0, *pads[:2], 0, 0, *pads[2:]]
 
 
-def _windows(grid: Grid) -> dict[str, tuple[int, int]]:
+def _append_empty(g: GraphBuilder, top: Value, grid: Grid, value: float) -> Value:
+    """``top`` with ``value`` in the place of windows without elements, which are the last row or column."""
+    filled = grid.without_empty()
+    missing = grid.rows.number - filled.rows.number, grid.columns.number - filled.columns.number
+    return g.pad(top, _all_axes((0, 0, *missing)), value)
+
+
+def _windows(grid: Grid) -> dict[str, Any]:
     return {"kernel_shape": grid.kernel, "strides": grid.stride}

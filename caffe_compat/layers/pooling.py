@@ -113,7 +113,7 @@ class Pooling(Layer):
         if self.num_tops > 1 and self.pool != "MAX":
             raise NetError(f"a second top, the position of the maximum, exists for MAX only, not for {self.pool}")
         grid = self.grid(*shape[2:])
-        counts = [grid.rows.count, grid.columns.count]
+        counts = [grid.rows.number, grid.columns.number]
         if min(*counts, *shape[1:]) < 1:
             raise NetError(
                 f"a bottom of shape {list(shape)} would make an empty top, {counts[0]} x {counts[1]}: "

@@ -103,7 +103,8 @@ class SlidingKernel(Layer):
         if any(size < 1 for size in top):
             raise NetError(
                 f"the spatial axes {list(spatial)} of the bottom would make a top of {top}: "
-                f"kernel {list(self.kernel)}, stride {list(self.stride)}, pad {list(self.pad)}, dilation {list(self.dilation)} do not fit; "
+                f"kernel {list(self.kernel)}, stride {list(self.stride)}, pad {list(self.pad)}, "
+                f"dilation {list(self.dilation)} do not fit; "
                 "give a larger bottom, or change one of these"
             )
 

@@ -12,18 +12,18 @@ LARGEST = 2**31 - 1
 
 
 class Window(NamedTuple):
-    """The windows of a pooling along one axis: ``count`` of them over ``size`` elements."""
+    """The windows of a pooling along one axis: ``number`` of them over ``size`` elements."""
 
     size: int
     kernel: int
     stride: int
     pad: int
-    count: int
+    number: int
 
     @property
     def last(self) -> int:
         """Where the last window begins, counted from the begin of the padding."""
-        return (self.count - 1) * self.stride
+        return (self.number - 1) * self.stride
 
     @property
     def end_pad(self) -> int:
@@ -35,10 +35,13 @@ class Window(NamedTuple):
         """The last window begins beyond the bottom; there is no padding then."""
         return self.last >= self.size + self.pad
 
+    def without_empty(self) -> Window:
+        return self._replace(number=self.number - self.has_empty)
+
     @property
     def extents(self) -> list[int]:
         """The length of each window, cut at size + pad; not above 0 for one that begins there or later."""
-        starts = range(0, self.count * self.stride, self.stride)
+        starts = range(0, self.number * self.stride, self.stride)
         return [min(start + self.kernel, self.size + 2 * self.pad) - start for start in starts]
 
 
@@ -70,10 +73,14 @@ class Grid(NamedTuple):
     def has_empty(self) -> bool:
         return self.rows.has_empty or self.columns.has_empty
 
+    def without_empty(self) -> Grid:
+        """The grid without the windows that hold no elements."""
+        return self._replace(rows=self.rows.without_empty(), columns=self.columns.without_empty())
+
     @property
     def whole_image(self) -> bool:
         """One window that is the image."""
-        return all((w.kernel, w.pad, w.count) == (w.size, 0, 1) for w in (self.rows, self.columns))
+        return all((w.kernel, w.pad, w.number) == (w.size, 0, 1) for w in (self.rows, self.columns))
 
 
 def check_size(field: str, value: int, least: int) -> int:
