@@ -76,6 +76,8 @@ class BatchNorm(Layer):
 
     def normalize(self, x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
         """``forward``, followed by * weight + bias per channel (both of shape (C), or None) in the same kernel."""
+        if x.shape[1:2] != self.mean.shape:
+            raise NetError(f"has statistics of {len(self.mean)} channels (axis 1), found a bottom of {list(x.shape)}")
         cudnn = torch.backends.cudnn.enabled
         if self.uses_global_stats:
             mean, variance = self.global_statistics()

@@ -49,9 +49,12 @@ class Concat(Layer):
         self.axis = _chosen_axis(axis, concat_dim, "concat_dim")
 
     def setup(self, *bottom_shapes: Shape) -> None:
-        first = bottom_shapes[0]
+        self._check_shapes(bottom_shapes)
+
+    def _check_shapes(self, shapes: Sequence[Shape]) -> None:
+        first = shapes[0]
         axis = canonical_axis(self.axis, first)
-        for i, shape in enumerate(bottom_shapes):
+        for i, shape in enumerate(shapes):
             if len(shape) != len(first) or shape[:axis] != first[:axis] or shape[axis + 1 :] != first[axis + 1 :]:
                 raise NetError(
                     f"bottoms must have the same shape but for axis {axis}: bottom 0 has {list(first)}, "
@@ -59,6 +62,7 @@ class Concat(Layer):
                 )
 
     def forward(self, *bottoms: Tensor) -> Tensor:
+        self._check_shapes([bottom.shape for bottom in bottoms])
         return torch.cat(bottoms, self.axis)
 
     def lower(self, g: GraphBuilder, *bottoms: Value) -> Value:

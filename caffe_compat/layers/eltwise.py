@@ -75,14 +75,18 @@ class Eltwise(Layer):
                 f"coeff has {len(self.coeff)} value(s) for {len(bottom_shapes)} bottoms; "
                 "give one for each bottom, or none (all 1)"
             )
-        for i, shape in enumerate(bottom_shapes):
-            if shape != bottom_shapes[0]:
+        self._check_shapes(bottom_shapes)
+
+    def _check_shapes(self, shapes: Sequence[Shape]) -> None:
+        for i, shape in enumerate(shapes):
+            if shape != shapes[0]:
                 raise NetError(
-                    f"all bottoms must have the same shape: bottom 0 has {list(bottom_shapes[0])}, "
+                    f"all bottoms must have the same shape: bottom 0 has {list(shapes[0])}, "
                     f"bottom {i} has {list(shape)}; there is no broadcasting (Scale and Bias do that)"
                 )
 
     def forward(self, *bottoms: Tensor) -> Tensor:
+        self._check_shapes([bottom.shape for bottom in bottoms])
         if self.operation == "SUM":
             return self._sum(bottoms)
         if self.operation == "MAX":

@@ -47,6 +47,8 @@ class PReLU(Layer):
         self.add_blob("weight", () if self.channel_shared else (shape[1],), self.filler)
 
     def forward(self, x: Tensor) -> Tensor:
+        if not self.channel_shared and x.shape[1:2] != self.weight.shape:
+            raise NetError(f"has slopes for {len(self.weight)} channels (axis 1), found a bottom of {list(x.shape)}")
         return F.prelu(x, self.weight)
 
     def lower(self, g: GraphBuilder, x: Value) -> Value:

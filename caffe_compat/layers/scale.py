@@ -32,13 +32,13 @@ def _blob_shape(bottom: Shape, axis: int, num_axes: int) -> Shape:
     return bottom[first:] if num_axes == -1 else bottom[first : first + num_axes]
 
 
-def _check_second(bottom: Shape, second: Shape, axis: int) -> None:
-    """Refuse a second bottom whose axes are not those of the first from ``axis`` on."""
-    first = canonical_axis(axis, bottom) if second else 0
-    if bottom[first : first + len(second)] != second:
+def _check_match(bottom: Shape, blob: Shape, axis: int) -> None:
+    """Refuse a blob (or second bottom) whose axes are not those of the bottom from ``axis`` on."""
+    first = canonical_axis(axis, bottom) if blob else 0
+    if bottom[first : first + len(blob)] != blob:
         raise NetError(
-            f"the second bottom has shape {list(second)}, which does not match the first, of shape {list(bottom)}, "
-            f"from axis {axis} on; accepted: the leading part of {list(bottom[first:])}"
+            f"a blob of shape {list(blob)} does not match the bottom, of shape {list(bottom)}, from axis {axis} on; "
+            f"accepted: the leading part of {list(bottom[first:])}"
         )
 
 
@@ -48,7 +48,11 @@ def _trailing(rank: int, axis: int, blob_rank: int) -> int:
 
 
 def _spread(blob: Tensor, x: Tensor, axis: int) -> Tensor:
-    """``blob`` with axes of size 1 behind, so that it broadcasts over ``x`` from ``axis`` on."""
+    """``blob`` with axes of size 1 behind, so that it broadcasts over ``x`` from ``axis`` on.
+
+    torch would also spread sizes of 1; Caffe refuses those, whenever x changes its shape.
+    """
+    _check_match(x.shape, blob.shape, axis)
     return blob.reshape(blob.shape + (1,) * _trailing(x.dim(), axis, blob.dim()))
 
 
@@ -103,7 +107,7 @@ class Scale(Layer):
         if len(bottom_shapes) == 1:
             self.add_blob("weight", _blob_shape(bottom, self.axis, num_axes), self.filler)
         else:
-            _check_second(bottom, bottom_shapes[1], self.axis)
+            _check_match(bottom, bottom_shapes[1], self.axis)
             num_axes = len(bottom_shapes[1])
         if self.bias_term:
             self.add_blob("bias", _blob_shape(bottom, self.axis, num_axes), self.bias_filler)
@@ -154,7 +158,7 @@ class Bias(Layer):
         if len(bottom_shapes) == 1:
             self.add_blob("bias", _blob_shape(bottom_shapes[0], self.axis, self.num_axes), self.filler)
         else:
-            _check_second(bottom_shapes[0], bottom_shapes[1], self.axis)
+            _check_match(bottom_shapes[0], bottom_shapes[1], self.axis)
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         bias = _spread(self.bias if bias is None else bias, x, self.axis)

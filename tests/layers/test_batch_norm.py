@@ -124,3 +124,9 @@ def test_the_whole_layer_compiles_without_a_break() -> None:
 def test_refusals(shape: tuple[int, ...], message: str) -> None:
     with pytest.raises(NetError, match=message):
         BatchNorm().setup(shape)
+
+
+def test_other_channels_are_refused_when_they_come() -> None:
+    layer = made(BatchNorm(), values(2, 3))
+    with pytest.raises(NetError, match=r"has statistics of 3 channels \(axis 1\), found a bottom of \[2, 1\]"):
+        layer(values(2, 1))

@@ -9,7 +9,17 @@ import torch
 
 from caffe_compat.errors import NetError
 from caffe_compat.layers.concat import Concat, Slice
-from tests.layers.checking import check_channels_last, check_gradient, check_onnx, check_shapes, made, tops_of, values
+from tests.layers.checking import (
+    check_channels_last,
+    check_gradient,
+    check_onnx,
+    check_shapes,
+    lowered,
+    made,
+    run_onnx,
+    tops_of,
+    values,
+)
 
 CONCAT: list[tuple[dict[str, int], list[tuple[int, ...]], int]] = [
     ({}, [(2, 3, 4, 5), (2, 1, 4, 5), (2, 2, 4, 5)], 1),
@@ -63,13 +73,17 @@ def test_slice(fields: dict[str, Any], shape: tuple[int, ...], axis: int, sizes:
 
 def test_slice_of_a_symbolic_axis_follows_it() -> None:
     """One model, other sizes of the axis: equal parts stay equal, the last part takes what is left."""
-    from tests.layers.checking import lowered, run_onnx
-
     for layer, tops in ((Slice(axis=0), 2), (Slice(axis=0, slice_point=[1]), 2)):
         model, _ = lowered(made(layer, values(4, 3), tops=tops), (values(4, 3),), 13, True, tops)
         x = values(6, 3)
         for ours, theirs in zip(run_onnx(model, (x,)), layer(x), strict=True):
             assert torch.equal(torch.from_numpy(ours), theirs)
+
+
+def test_other_sizes_are_refused_when_they_come() -> None:
+    layer = made(Concat(), values(2, 3), values(2, 4))
+    with pytest.raises(NetError, match=r"bottom 0 has \[5, 3\], bottom 1 has \[2, 4\]"):
+        layer(values(5, 3), values(2, 4))
 
 
 @pytest.mark.parametrize(

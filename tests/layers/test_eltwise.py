@@ -84,6 +84,12 @@ def test_refusals(fields: Any, shapes: Any, message: str) -> None:
         Eltwise(**fields).setup(*shapes)
 
 
+def test_other_sizes_are_refused_when_they_come() -> None:
+    layer = made(Eltwise(), A, B)
+    with pytest.raises(NetError, match=r"bottom 1 has \[1, 3, 4, 5\]; there is no broadcasting"):
+        layer(A, B[:1])
+
+
 def test_refuses_a_single_bottom() -> None:
     with pytest.raises(NetError, match=r"takes at least 2 bottom\(s\), found 1"):
         Eltwise.check_counts(1, 1)

@@ -45,3 +45,9 @@ def test_gradient_at_zero_is_the_slope(slope: float) -> None:
 def test_refuses_less_than_two_axes(shape: tuple[int, ...], shared: bool) -> None:
     with pytest.raises(NetError, match=r"accepted: two axes or more, also with channel_shared, so reshape"):
         PReLU(channel_shared=shared).setup(shape)
+
+
+def test_other_channels_are_refused_when_they_come() -> None:
+    layer = made(PReLU(), values(2, 3))
+    with pytest.raises(NetError, match=r"has slopes for 3 channels \(axis 1\), found a bottom of \[2, 1\]"):
+        layer(values(2, 1))

@@ -105,6 +105,14 @@ def test_bias_in_place_writes_into_the_bottom() -> None:
 
 
 @pytest.mark.parametrize("cls", [Scale, Bias])
+def test_another_size_of_a_covered_axis_is_refused_when_it_comes(cls: type[Scale] | type[Bias]) -> None:
+    """Also where torch would broadcast."""
+    layer = made(cls(axis=0), values(1, 3))
+    with pytest.raises(NetError, match=r"shape \[1\] does not match the bottom, of shape \[4, 3\], from axis 0 on"):
+        layer(values(4, 3))
+
+
+@pytest.mark.parametrize("cls", [Scale, Bias])
 @pytest.mark.parametrize(
     ("fields", "shapes", "message"),
     [
@@ -113,7 +121,7 @@ def test_bias_in_place_writes_into_the_bottom() -> None:
         ({"num_axes": 0}, [(3,)], "axis 1 is out of range"),
         ({"num_axes": -2}, [(2, 3)], "num_axes: -2 is out of range; accepted: 0"),
         ({"num_axes": 2}, [(2, 3)], r"num_axes: 2 from axis 1 on extends past .*\[2, 3\]; accepted: at most 1"),
-        ({}, [(2, 3, 4), (4,)], r"\[4\], which does not match the first, of shape \[2, 3, 4\], from axis 1 on"),
+        ({}, [(2, 3, 4), (4,)], r"shape \[4\] does not match the bottom, of shape \[2, 3, 4\], from axis 1 on"),
         ({"axis": -1}, [(2, 3, 4), (4, 1)], r"accepted: the leading part of \[4\]"),
         ({"axis": 3}, [(2, 3), (3,)], "axis 3 is out of range"),
         ({}, [(2, 0)], "no elements"),
