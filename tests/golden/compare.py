@@ -35,8 +35,8 @@ WIDER: dict[str, tuple[float, str]] = {
 class Comparison:
     """Collects what differs in one case, so that a failure lists all of it::
 
-        with Comparison(case) as compare:
-            compare("out.y", y)
+    with Comparison(case) as compare:
+        compare("out.y", y)
     """
 
     def __init__(self, case: Case, tolerance: float = TOLERANCE) -> None:
@@ -75,7 +75,7 @@ def difference(found: np.ndarray, expected: np.ndarray, tolerance: float, noise:
         return f"shape {found.shape}, Caffe has {expected.shape}"
     found, expected = found.astype(np.float64), expected.astype(np.float64)
     if not np.array_equal(np.isnan(found), np.isnan(expected)):
-        return f"NaN at {np.argwhere(np.isnan(found)).tolist()[:9]}, Caffe: {np.argwhere(np.isnan(expected)).tolist()[:9]}"
+        return f"NaN at {nan_places(found)}, Caffe has it at {nan_places(expected)}"
     same = (found == expected) | np.isnan(expected)
     if same.all():
         return None
@@ -92,6 +92,11 @@ def difference(found: np.ndarray, expected: np.ndarray, tolerance: float, noise:
         f"{found[at]:.9g}{place}, Caffe has {expected[at]:.9g}: off by {off[at]:.3g}, allowed {allowed:.3g} "
         f"({count} of {off.size} differ)"
     )
+
+
+def nan_places(array: np.ndarray) -> list[list[int]]:
+    """The first few indices of NaN."""
+    return np.argwhere(np.isnan(array)).tolist()[:9]
 
 
 def to_numpy(value: Any) -> np.ndarray:

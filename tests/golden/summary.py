@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-GOLDEN_ID = re.compile(r"(test_\w+)\[((layer|fuzz|solver|init|nets|reject|files)/[^\]]*?)(-every_blob|-outputs|-\d+)?\]$")
+GROUPS = "layer|fuzz|solver|init|nets|reject|files"
+GOLDEN_ID = re.compile(rf"(test_\w+)\[(({GROUPS})/[^\]]*?)(-every_blob|-outputs|-\d+)?\]$")
 PLACE = re.compile(r"layer '.*?' \((\w+)\), .*?:\d+:\d+: ")
 NOT_LOWERED, MISSING = "not lowered: ", "missing: "
 WORST_FIRST = ("failed", "error", "missing", "not lowered", "skipped", "passed")

@@ -14,7 +14,7 @@ from caffe_compat.api import load_net
 from tests.golden.build import param, set_params, skip_missing, types_of
 from tests.golden.cases import Case
 from tests.golden.compare import CURVE, Comparison, to_numpy
-from tests.golden.training import Recorder, make_solver, skip_missing_solver
+from tests.golden.training import Recorder, skip_missing_solver
 
 HALF = 2.0**-11
 """Relative rounding of float16."""
@@ -25,20 +25,20 @@ def test_net(case: Case) -> None:
     Path("net.prototxt").write_text(case.text("net"))
     skip_missing(types_of(case.text("net")))
     skip_missing_solver(case.text("solver"))
-    solver = make_solver(case.text("solver"))
-    set_params(solver.net, {key: value.astype(np.float32) for key, value in case.part("init").items()})
-    recorder = Recorder(solver, rows(case))
+    recorder = Recorder(case.text("solver"), rows(case))
+    net = recorder.solver.net
+    set_params(net, {key: value.astype(np.float32) for key, value in case.part("init").items()})
     norms = []
     for _ in range(case.meta["iters"] // 10):
         recorder.step(10)
-        norms.append([np.linalg.norm(to_numpy(param(solver.net, key))) for key in case.arrays["norm_keys"]])
+        norms.append([np.linalg.norm(to_numpy(param(net, key))) for key in case.arrays["norm_keys"]])
     with Comparison(case, CURVE) as compare:
         compare("losses", recorder.losses)
         for i, key in enumerate(case.arrays["norm_keys"]):
             noise = case.noise.get("norms", 0.0)
             compare(f"norms of {key}", np.array(norms)[:, i], case.arrays["norms"][:, i], noise)
-        compare_final(compare, solver.net)
-        compare_scores(compare, solver.net)
+        compare_final(compare, net)
+        compare_scores(compare, net)
 
 
 def rows(case: Case) -> Iterator[dict[str, torch.Tensor]]:

@@ -13,6 +13,7 @@ from caffe_compat.errors import CaffeCompatError
 from caffe_compat.proto import read_net
 from tests.golden.build import skip_missing, types_of
 from tests.golden.cases import Case
+from tests.golden.training import Recorder
 
 
 @pytest.mark.golden("reject")
@@ -76,9 +77,8 @@ def compare_structure(net: Any, verdict: Any) -> None:
 
 def run_solver(case: Case) -> None:
     """Two iterations with inputs of zeros."""
-    from tests.golden.training import make_solver
-
     Path("net.prototxt").write_text(case.entry["net"])
-    solver = make_solver(case.entry["solver"])
-    zeros = {name: torch.zeros(solver.net.shapes[name]) for name in solver.net.inputs}
-    solver.step(2, feed=lambda: zeros)
+    recorder = Recorder(case.entry["solver"])
+    net = recorder.solver.net
+    recorder.feed = lambda: {name: torch.zeros(net.shapes[name]) for name in net.inputs}
+    recorder.step(2)
