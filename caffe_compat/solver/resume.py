@@ -1,0 +1,61 @@
+"""What a continuation needs, beyond Caffe's state, to be equal bit for bit: our part of a .solverstate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from caffe_compat.layers.data import SourceLayer
+from caffe_compat.layers.source import open_source
+from caffe_compat.net import Net
+from caffe_compat.proto import pb
+
+
+def resume_message(nets: Mapping[str, Net], seed: int, recent_loss: list[float]) -> Any:
+    """A ResumeState: random generators, how many batches each data layer of each net has handed out, and so on."""
+    message = pb.ResumeState(rng_state=torch.get_rng_state().numpy().tobytes(), random_seed=seed)
+    if torch.cuda.is_available():
+        message.cuda_rng_state = torch.cuda.get_rng_state().numpy().tobytes()
+    message.recent_loss.extend(recent_loss)
+    for name, net in nets.items():
+        for layer, source in net.sources.items():
+            message.source.add(net=name, layer=layer, batches=source.position)
+    return message
+
+
+def resume(message: Any, nets: Mapping[str, Net], seed: int) -> None:
+    """Put generators and data layers where ``resume_message`` found them; ``seed``: what the nets were built with."""
+    if message.random_seed != seed:
+        for index, net in enumerate(nets.values()):
+            reseed_sources(net, net_seed(message.random_seed, index))
+    positions = {(entry.net, entry.layer): entry.batches for entry in message.source}
+    for name, net in nets.items():
+        for layer, source in net.sources.items():
+            if (name, layer) in positions:
+                source.seek(positions[name, layer])
+    torch.set_rng_state(_generator_state(message.rng_state))
+    if message.cuda_rng_state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(_generator_state(message.cuda_rng_state))
+
+
+def net_seed(seed: int, index: int) -> int:
+    """The seed of a solver's net: the train net is 0, the test nets follow."""
+    return seed + 1_000_003 * index
+
+
+def reseed_sources(net: Net, seed: int) -> None:
+    """Open the sources of a net again, as if it had been built with ``seed``; arrays that the user gave stay."""
+    folder = Path(net.document.source).parent
+    for node in net.nodes:
+        layer = node.layer
+        if isinstance(layer, SourceLayer) and layer.source and not hasattr(layer.source, "set_input_arrays"):
+            layer.source.close()
+            layer.source = open_source(node.type, node.param, node.phase, len(node.tops), seed + node.index, folder)
+
+
+def _generator_state(state: bytes) -> torch.Tensor:
+    return torch.from_numpy(np.frombuffer(state, np.uint8).copy())

@@ -1,0 +1,144 @@
+"""Snapshots: a .caffemodel and a .solverstate, as Caffe writes and reads them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from caffe_compat.errors import SolverError
+from caffe_compat.files import atomic_write
+from caffe_compat.net import Net
+from caffe_compat.proto import pb
+from caffe_compat.weights import wire
+from caffe_compat.weights.blob import StoredBlob, decode_blob, encode_blob
+from caffe_compat.weights.caffemodel import write_blobs, write_caffemodel
+
+_LEARNED_NET, _HISTORY = 2, 3
+_REMEDY = "accepted: the .solverstate of a snapshot, whose .caffemodel lies beside it"
+
+
+def snapshot_paths(prefix: str, iteration: int) -> tuple[str, str]:
+    """The names of a snapshot's model and state."""
+    return f"{prefix}_iter_{iteration}.caffemodel", f"{prefix}_iter_{iteration}.solverstate"
+
+
+def check_writable(prefix: str) -> None:
+    """Raises SolverError where no snapshot could be written: before the training, not after hours of it."""
+    folder = Path(prefix + "_").parent
+    if not folder.is_dir():
+        raise SolverError(
+            f"snapshot_prefix '{prefix}': there is no folder {folder}; create it (mkdir -p {folder}), or correct the prefix"
+        )
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise SolverError(
+            f"snapshot_prefix '{prefix}': cannot write into the folder {folder}: {error.strerror}; change its "
+            "permissions, or give another prefix"
+        ) from error
+
+
+def write_snapshot(net: Net, state: Any, history: list[Tensor], model_path: str, state_path: str) -> None:
+    """Write the weights to ``model_path`` and ``state`` (a SolverState) with ``history`` to ``state_path``.
+
+    Each file appears whole or not at all, and a state never without its model: an old state of that name goes before
+    the new model comes. Raises CaffeCompatError where the system refuses; old files are then still there.
+    """
+    blobs = [encode_blob(blob.detach().cpu().numpy()) for blob in history]
+    with atomic_write(state_path) as state_file:
+        state_file.write(state.SerializeToString())
+        write_blobs(state_file, _HISTORY, blobs)
+        with atomic_write(model_path) as model_file:
+            write_caffemodel(net, model_file)
+            for file in (model_file, state_file):
+                file.flush()
+                os.fsync(file.fileno())
+            Path(state_path).unlink(missing_ok=True)
+
+
+@dataclass
+class StoredState:
+    """A .solverstate: ``message`` is the SolverState without its history; ``model``: the file with the weights."""
+
+    message: Any
+    history: list[StoredBlob]
+    model: Path
+
+
+def read_state(path: str | os.PathLike[str]) -> StoredState:
+    """Read a .solverstate of Caffe or of ours. Raises SolverError that says what the file is if it is none."""
+    path = Path(path)
+    try:
+        data = memoryview(path.read_bytes())
+    except OSError as error:
+        raise SolverError(f"cannot read the snapshot {path}: {error.strerror}; {_REMEDY}") from error
+    if bytes(data[:4]) == b"\x89HDF":
+        raise SolverError(f"{path} is an HDF5 file; {_REMEDY}, in binary form (snapshot_format: BINARYPROTO)")
+    try:
+        message, history = _parse(path, data)
+    except wire.DamagedError as error:
+        raise SolverError(
+            f"{path} ({len(data)} bytes) is truncated, damaged, or no solver state: {error}; {_REMEDY}; resume from an "
+            "older snapshot"
+        ) from error
+    return StoredState(message, history, _model_path(path, message))
+
+
+def _parse(path: Path, data: memoryview) -> tuple[Any, list[StoredBlob]]:
+    from google.protobuf.message import DecodeError
+
+    history: list[StoredBlob] = []
+    rest = bytearray()
+    for field in wire.fields(data):
+        if field.number == 1 and field.kind == wire.BYTES:
+            raise SolverError(f"{path} is a .caffemodel: it holds weights only, give it with --weights; {_REMEDY}")
+        if field.number == _HISTORY and field.kind == wire.BYTES:
+            history.append(decode_blob(field.content))
+        else:
+            rest += field.whole
+    try:
+        message = pb.SolverState.FromString(bytes(rest))
+    except DecodeError as error:
+        raise wire.DamagedError(str(error)) from error
+    if not message.HasField("iter"):
+        raise wire.DamagedError("it has no iteration number")
+    return message, history
+
+
+def _model_path(path: Path, message: Any) -> Path:
+    """The weights of a state: where it says (as Caffe), else beside it."""
+    named = Path(message.learned_net)
+    beside = path.parent / named.name
+    found = next((model for model in (named, beside) if model.is_file()), None)
+    if found is None:
+        raise SolverError(f"{path}: its weights {message.learned_net} are not there, nor is {beside}; {_REMEDY}")
+    return found
+
+
+def check_history(path: str | os.PathLike[str], stored: list[StoredBlob], history: list[Tensor], kind: str) -> None:
+    """Raises SolverError where a state's history is not that of this solver."""
+    if len(stored) != len(history):
+        raise SolverError(
+            f"{path} holds {len(stored)} history blobs, this solver of type {kind} has {len(history)}; resume with the "
+            "solver type and the net that wrote it, or start from its weights with --weights"
+        )
+    for index, (theirs, mine) in enumerate(zip(stored, history, strict=True)):
+        if not theirs.fits(tuple(mine.shape)) or theirs.values.size != mine.numel():
+            raise SolverError(
+                f"{path}: history blob {index} has shape {list(theirs.shape)} and {theirs.values.size} values, the net's "
+                f"parameter has shape {list(mine.shape)}; resume with the net that wrote it"
+            )
+
+
+def copy_history(stored: list[StoredBlob], history: list[Tensor]) -> None:
+    """Put a state's history into that of the solver."""
+    for theirs, mine in zip(stored, history, strict=True):
+        mine.copy_(torch.from_numpy(np.array(theirs.values, np.float32)).view(mine.shape))

@@ -1,0 +1,90 @@
+"""One update of all parameters: clip, average over iter_size, decay, apply the rule (in Caffe's order)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from caffe_compat.net import LearnableParam
+from caffe_compat.solver.updates import RULES, Tensors, float32
+
+
+@dataclass
+class Group:
+    """The parameters, by index, that have one factor of rate and one of decay."""
+
+    indices: list[int]
+    lr_mult: float
+    decay_mult: float
+
+
+class Updater:
+    """The parameters of a net with their history.
+
+    ``history``: one tensor per parameter and slot of the rule, in the order of Caffe's files. ``clip_norm``: the norm
+    of the last gradient, a tensor that nobody has waited for; None unless ``clip_gradients`` is set.
+    """
+
+    def __init__(self, learnable: list[LearnableParam], param: Any) -> None:
+        self.rule = RULES[param.type](param)
+        self.params = [entry.tensor for entry in learnable]
+        self.history = [torch.zeros_like(p, requires_grad=False) for _ in range(self.rule.slots) for p in self.params]
+        self.groups = _groups(learnable)
+        self.clip = float32(param.clip_gradients)
+        self.normalization = float32(1 / param.iter_size)
+        self.decay = float(param.weight_decay)
+        self.l1 = param.regularization_type == "L1"
+        self.clip_norm: Tensor | None = None
+
+    def clear(self) -> None:
+        """Forget the gradients of the last iteration."""
+        for param in self.params:
+            param.grad = None
+
+    @torch.no_grad()
+    def apply(self, rate: float, iteration: int) -> None:
+        """Update the parameters with their gradients; ``rate``: the iteration's learning rate."""
+        gradients = [param.grad for param in self.params if param.grad is not None]
+        if self.clip >= 0 and gradients:
+            self._clip(gradients)
+        if self.normalization != 1 and gradients:
+            torch._foreach_mul_(gradients, self.normalization)
+        for group in self.groups:
+            params = [self.params[i] for i in group.indices]
+            grads = [_gradient(param) for param in params]
+            self._decay(params, grads, float32(self.decay * group.decay_mult))
+            self.rule.update(params, grads, self._history(group), float32(rate * group.lr_mult), iteration)
+
+    def _clip(self, gradients: Tensors) -> None:
+        """Scale all gradients down to the norm ``clip_gradients``; the factor stays on the device."""
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        torch._foreach_mul_(gradients, torch.where(norm > self.clip, self.clip / norm, 1.0))
+        self.clip_norm = norm
+
+    def _decay(self, params: Tensors, grads: Tensors, decay: float) -> None:
+        if decay:
+            torch._foreach_add_(grads, torch._foreach_sign(params) if self.l1 else params, alpha=decay)
+
+    def _history(self, group: Group) -> list[Tensors]:
+        slots = range(0, len(self.history), len(self.params))
+        return [[self.history[slot + i] for i in group.indices] for slot in slots]
+
+
+def _groups(learnable: list[LearnableParam]) -> list[Group]:
+    """Parameters with lr_mult 0 belong to none: they never change."""
+    groups: dict[tuple[float, float], Group] = {}
+    for index, entry in enumerate(learnable):
+        key = (float(entry.lr_mult or 0.0), float(entry.decay_mult or 0.0))
+        if key[0]:
+            groups.setdefault(key, Group([], *key)).indices.append(index)
+    return list(groups.values())
+
+
+def _gradient(param: Tensor) -> Tensor:
+    """A parameter that no gradient reaches still decays, and follows its momentum."""
+    if param.grad is None:
+        param.grad = torch.zeros_like(param)
+    return param.grad

@@ -1,0 +1,53 @@
+"""What a file is that was given as weights but is none."""
+
+from __future__ import annotations
+
+import string
+from pathlib import Path
+
+from caffe_compat.weights import wire
+
+ACCEPTED = "accepted: a binary .caffemodel, of Caffe or of its forks, of any age"
+_MAGIC = {
+    b"\x89HDF": "an HDF5 file",
+    b"PK\x03\x04": "a zip archive, as PyTorch and numpy write them",
+    b"\x80\x02": "a Python pickle",
+    b"\x80\x04": "a Python pickle",
+    b"\x1f\x8b": "a gzip archive: unpack it first",
+    b"version https://git-lfs": "a Git LFS pointer: fetch the file itself with 'git lfs pull'",
+    b"<": "a web page or XML: download the file itself",
+}
+
+
+def what_is(path: Path, data: memoryview) -> str | None:
+    """What ``data`` of the file ``path`` is, if it is surely not weights in Caffe's binary form."""
+    head = bytes(data[:64])
+    if not head:
+        return "empty (0 bytes)"
+    for magic, name in _MAGIC.items():
+        if head.lstrip().startswith(magic):
+            return name
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < len(data):
+        return "a safetensors file"
+    if all(chr(byte) in string.printable for byte in head):
+        return "a text file; weights are binary (a prototxt is the net, not its weights)"
+    return _message_kind(data)
+
+
+def _message_kind(data: memoryview) -> str | None:
+    """Other protobuf messages. A NetParameter's field 1 is its name; theirs is a number."""
+    try:
+        kinds = {field.number: field.kind for field in wire.fields(data)}
+    except wire.DamagedError:
+        return None
+    if kinds.get(1) != wire.VARINT:
+        return None
+    if kinds.get(7) == wire.BYTES and kinds.get(8) == wire.BYTES:
+        return "an ONNX model"
+    if kinds.get(2) == wire.VARINT and kinds.get(5) == wire.BYTES:
+        return "a mean image (.binaryproto)"
+    if kinds.get(3) == wire.BYTES or kinds.get(2) == wire.BYTES:
+        return (
+            "a solver state; continue a training from it with --snapshot, its weights are in the .caffemodel beside it"
+        )
+    return None

@@ -1,0 +1,125 @@
+"""Weights into a net, by layer name (as Caffe's Net::CopyTrainedLayersFrom)."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from caffe_compat.errors import WeightsError
+from caffe_compat.layers import Layer
+from caffe_compat.net import Net
+from caffe_compat.weights.blob import StoredBlob
+from caffe_compat.weights.caffemodel import StoredLayer, stored_layers
+
+Weights = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+_SHOWN = 12
+
+
+@dataclass
+class LoadReport:
+    """What became of the layers, by name: ``loaded`` from a file; ``ignored``: in a file, but not in the net;
+    ``untouched``: in the net with blobs, but in no file."""
+
+    loaded: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+    untouched: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        parts = [f"{len(self.loaded)} layer(s) loaded"]
+        if self.ignored:
+            parts.append(f"ignored (the net has no such layer): {_list(self.ignored)}")
+        if self.untouched:
+            parts.append(f"left as they are (no file has such a layer): {_list(self.untouched)}")
+        return "; ".join(parts)
+
+
+def load_weights(net: Net, weights: Weights) -> LoadReport:
+    """Copy the blobs of weight files into the layers of the same names; later files overwrite earlier ones.
+
+    weights: a .caffemodel file, several in a list, or several in one string ("a.caffemodel,b.caffemodel").
+    Raises WeightsError where a file is damaged or something else, where a blob's number or shape differs from the
+    net's, and where no layer of a file has a name of the net. A file that is refused changes nothing.
+    """
+    report = LoadReport()
+    for path in weight_paths(weights):
+        _load_file(net, path, report)
+    report.untouched = [node.name for node in net.nodes if node.layer.blobs and node.name not in report.loaded]
+    return report
+
+
+def weight_paths(weights: Weights) -> list[Path]:
+    """The files that a ``weights`` argument names."""
+    if not isinstance(weights, str | os.PathLike):
+        return [path for item in weights for path in weight_paths(item)]
+    if isinstance(weights, str) and "," in weights and not Path(weights).exists():
+        return [Path(part.strip()) for part in weights.split(",") if part.strip()]
+    return [Path(weights)]
+
+
+def _load_file(net: Net, path: Path, report: LoadReport) -> None:
+    copies: list[tuple[torch.Tensor, StoredBlob]] = []
+    loaded = []
+    layers: dict[str, Layer] = {}
+    for node in net.nodes:
+        layers.setdefault(node.name, node.layer)  # of two layers with one name Caffe takes the first
+    stored = stored_layers(path)
+    for layer in stored:
+        if layer.name in layers:
+            copies += _matched(path, layer, layers[layer.name])
+            loaded += [layer.name] if layer.blobs else []
+        elif layer.blobs and layer.name not in report.ignored:
+            report.ignored.append(layer.name)
+    if not loaded and any(layer.blobs for layer in layers.values()):
+        raise _nothing_matched(path, stored, net)
+    for blob, source in copies:
+        _copy(blob, source)
+    report.loaded += [name for name in loaded if name not in report.loaded]
+
+
+def _matched(path: Path, source: StoredLayer, layer: Layer) -> list[tuple[torch.Tensor, StoredBlob]]:
+    """The layer's blobs and what is to be copied into them."""
+    remedy = "to train this layer from its fillers (fine-tuning), give it another name in the net"
+    if len(source.blobs) != len(layer.blobs):
+        raise WeightsError(
+            f"{path}: layer '{source.name}' has {len(source.blobs)} blob(s) in the file, {len(layer.blobs)} in the net "
+            f"({', '.join(layer.blob_names) or 'none'}); {remedy}"
+        )
+    for name, blob, stored in zip(layer.blob_names, layer.blobs, source.blobs, strict=True):
+        if not stored.fits(tuple(blob.shape)):
+            raise WeightsError(
+                f"{path}: blob '{name}' of layer '{source.name}' has shape {list(stored.shape)} in the file, "
+                f"{list(blob.shape)} in the net; {remedy}"
+            )
+        if stored.values.size != math.prod(blob.shape):
+            raise WeightsError(
+                f"{path}: blob '{name}' of layer '{source.name}' has shape {list(stored.shape)}, but the file holds "
+                f"{stored.values.size} values for it; the file is damaged: copy or download it again"
+            )
+    return list(zip(layer.blobs, source.blobs, strict=True))
+
+
+def _copy(blob: torch.Tensor, source: StoredBlob) -> None:
+    host = np.empty(tuple(blob.shape), np.float32)
+    np.copyto(host, source.values.reshape(host.shape), casting="same_kind")
+    with torch.no_grad():
+        blob.copy_(torch.from_numpy(host))
+
+
+def _nothing_matched(path: Path, stored: list[StoredLayer], net: Net) -> WeightsError:
+    theirs = [layer.name for layer in stored if layer.blobs]
+    ours = [node.name for node in net.nodes if node.layer.blobs]
+    return WeightsError(
+        f"{path}: no layer of the file has the name of a layer of the net, so nothing would be loaded; the file has "
+        f"{_list(theirs)}; the net has {_list(ours)}; give the layers the same names"
+    )
+
+
+def _list(names: list[str]) -> str:
+    more = f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(f"'{name}'" for name in names[:_SHOWN]) + more
