@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from caffe_compat.errors import NetError
+from caffe_compat.errors import CannotLower, NetError
 from caffe_compat.layers.arity import AtLeast, Between, Exactly
 from caffe_compat.layers.base import Layer, Shape
 from caffe_compat.layers.fillers import Filler
 from caffe_compat.layers.registry import register_layer
 
 if TYPE_CHECKING:
+    from caffe_compat.export.graph import GraphBuilder, Value
     from caffe_compat.layers.source import Source
 
 
@@ -113,8 +114,6 @@ class Data(SourceLayer):
         if not source:
             raise NetError('data_param has no source; give it the folder of a data base: source: "train_lmdb"')
         _positive("data_param", batch_size=batch_size)
-        if force_color and force_gray:
-            raise NetError("transform_param has both force_color and force_gray; accepted: one of them")
         if mean_file and mean_value:
             raise NetError("transform_param has both mean_file and mean_value; accepted: one of them")
 
@@ -135,7 +134,7 @@ class HDF5Data(SourceLayer):
     def __init__(self, source: str | None = None, batch_size: int = 0, shuffle: bool = False) -> None:
         super().__init__()
         if not source:
-            raise NetError('hdf5_data_param has no source; give it a text file that lists HDF5 files: source: "train.txt"')
+            raise NetError('hdf5_data_param has no source; name a text file that lists HDF5 files: source: "train.txt"')
         _positive("hdf5_data_param", batch_size=batch_size)
 
 
@@ -170,7 +169,7 @@ class DummyData(Layer):
 
     blocks = ("dummy_data_param",)
     bottoms, tops = Exactly(0), AtLeast(1)
-    export_note = "becomes an input of the graph"
+    export_note = "constant fillers only; random values are new on every pass"
 
     def __init__(
         self,
@@ -212,6 +211,12 @@ class DummyData(Layer):
     def forward(self) -> tuple[Tensor, ...]:
         fillers = _per_top(self.fillers, self.num_tops)
         return tuple(self._top(i, *made) for i, made in enumerate(zip(fillers, self.top_shapes(), strict=True)))
+
+    def lower(self, g: GraphBuilder) -> Value | tuple[Value, ...]:
+        if any(filler.type != "constant" for filler in self.fillers):
+            raise CannotLower("its values are random and new on every pass; make it an Input layer")
+        tops = tuple(g.op("Identity", g.const(top.cpu().numpy())) for top in self.forward())
+        return tops if len(tops) > 1 else tops[0]
 
     def _top(self, index: int, filler: Filler, shape: Shape) -> Tensor:
         device = self._place.device
