@@ -28,7 +28,8 @@ class Layer(nn.Module):
     ``layer = Convolution(num_output=8, kernel_size=[3]).build((1, 3, 32, 32))``.
     """
 
-    type: ClassVar[str] = ""
+    type_name: ClassVar[str] = ""
+    """The type as a prototxt names it; set by ``register_layer``."""
     blocks: ClassVar[tuple[str, ...]] = ()
     bottoms: ClassVar[Arity] = Exactly(1)
     tops: ClassVar[Arity] = Exactly(1)
@@ -40,6 +41,8 @@ class Layer(nn.Module):
     """Bottoms that get no gradient (labels); -1 is the last."""
     runs_inplace: ClassVar[bool] = False
     """``forward`` heeds ``self.inplace`` and may then overwrite bottom 0."""
+    allows_inplace: ClassVar[bool] = True
+    """The top may have its bottom's name; Caffe refuses that for layers that only change the shape."""
     saves_top: ClassVar[bool] = True
     """The backward pass reads the top's values, or the top shares memory: the next layer must not overwrite it."""
     export_note: ClassVar[str] = ""
@@ -133,9 +136,9 @@ class Layer(nn.Module):
 
     # ---- mathematics
 
-    def lower(self, g: GraphBuilder, *bottoms: Value) -> Value | tuple[Value, ...]:
+    def lower(self, g: GraphBuilder, *bottoms: Any, **optional: Any) -> Value | tuple[Value, ...]:
         """The same mathematics in ONNX, through the builder ``g``. Raises CannotLower with the reason."""
-        raise CannotLower(f"layer type {self.type} has no ONNX form")
+        raise CannotLower(f"layer type {self.type_name} has no ONNX form")
 
 
 def canonical_axis(axis: int, shape: Shape) -> int:

@@ -36,7 +36,7 @@ def register_layer(
         if fields is not None:
             own = block or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type_name).lower() + "_param"
             cls.declare_fields(own, fields)
-        cls.type = type_name
+        cls.type_name = type_name
         LAYERS[type_name] = cls
         return cls
 

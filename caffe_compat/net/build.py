@@ -48,7 +48,7 @@ def build_nodes(document: Document, state: NetState, seed: int) -> Built:
         where = document.where("layer", index)
         with naming(param.name, param.type, where):
             node = _node(len(nodes), param, where, state)
-            wiring.connect(node.name, node.bottoms, node.tops)
+            wiring.connect(node.name, node.bottoms, node.tops, node.layer.allows_inplace)
             _open(node, seed + len(nodes), document)
             _set_up(node, shapes)
             set_loss_weights(node)

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from torch import Tensor
+
 from caffe_compat.layers.base import Layer
 from caffe_compat.layers.batch_norm import BatchNorm
 from caffe_compat.layers.scale import Scale
@@ -21,11 +23,11 @@ class NormalizeAndScale(Layer):
 
     def __init__(self, norm: BatchNorm, scale: Scale) -> None:
         super().__init__()
-        object.__setattr__(self, "norm", norm)  # not submodules: the net owns them
-        object.__setattr__(self, "scale", scale)
+        self._pair = (norm, scale)  # in a tuple, so that they are no submodules: the net owns them
 
-    def forward(self, x):  # type: ignore[no-untyped-def]
-        return self.norm.normalize(x, self.scale.weight, self.scale.bias)
+    def forward(self, x: Tensor) -> Tensor:
+        norm, scale = self._pair
+        return norm.normalize(x, scale.weight, scale.bias)
 
 
 def fuse(nodes: list[Node], outputs: list[str]) -> list[Node]:
@@ -57,6 +59,8 @@ def _read_later(name: str, rest: list[Node], outputs: list[str]) -> bool:
 
 
 def _pair(norm: Node, scale: Node) -> Node:
+    assert isinstance(norm.layer, BatchNorm)
+    assert isinstance(scale.layer, Scale)
     between = norm.tops[0]
     free = (*norm.free, *scale.free)
     layer = NormalizeAndScale(norm.layer, scale.layer)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from caffe_compat.errors import NetError
 from caffe_compat.net.node import Node
@@ -113,8 +113,10 @@ def bind_shared(shared: list[tuple[Node, int, LearnableParam]]) -> None:
     for node, index, owner in shared:
         name, tensor = node.layer.blob_names[index], owner.tensor
         if node.layer.blobs[index].shape == tensor.shape:
-            target = node.layer._parameters if name in node.layer._parameters else node.layer._buffers
-            target[name] = tensor
+            if isinstance(tensor, nn.Parameter):
+                node.layer._parameters[name] = tensor
+            else:
+                node.layer._buffers[name] = tensor
         else:
             shape = node.layer.blobs[index].shape
             del node.layer._parameters[name]

@@ -15,7 +15,7 @@ class Wiring:
         self.made_by: dict[str, str] = {}
         self.unread: set[str] = set()
 
-    def connect(self, layer_name: str, bottoms: list[str], tops: list[str]) -> None:
+    def connect(self, layer_name: str, bottoms: list[str], tops: list[str], allows_inplace: bool = True) -> None:
         """Take a layer's bottoms and add its tops. Raises NetError for an unknown bottom or a top made twice."""
         for bottom in bottoms:
             if bottom not in self.made_by:
@@ -28,6 +28,8 @@ class Wiring:
                     f"top '{top}' is made already, by layer '{self.made_by[top]}'; "
                     f"choose another name, or write over it in place (bottom {i} and top {i} both '{top}')"
                 )
+            if in_place and not allows_inplace:
+                raise NetError(f"top and bottom are both '{top}'; this layer cannot work in place: name the top otherwise")
             if top != AUTOMATIC:
                 self.made_by[top] = layer_name
                 self.unread.add(top)
