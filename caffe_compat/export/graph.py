@@ -157,7 +157,9 @@ class GraphBuilder:
         """Give a value that a node made its final name."""
         self._renamed[value] = blob
 
-    def model(self, name: str, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto]) -> onnx.ModelProto:
+    def model(
+        self, name: str, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto]
+    ) -> onnx.ModelProto:
         """The model, with all renamings applied and only the initializers that are read."""
         for node in self.nodes:
             node.input[:] = [self._renamed.get(i, i) for i in node.input]

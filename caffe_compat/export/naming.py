@@ -61,9 +61,7 @@ def _bearers(versions: list[Version]) -> dict[str, list[Version]]:
     return bearers
 
 
-def _choose(
-    g: GraphBuilder, bearers: list[Version], last: dict[str, Version], taken: set[str]
-) -> tuple[str, Version]:
+def _choose(g: GraphBuilder, bearers: list[Version], last: dict[str, Version], taken: set[str]) -> tuple[str, Version]:
     """The name of a value, and the version that it names."""
     for version in bearers:
         if last[version.blob].value == version.value and version.blob not in taken:
