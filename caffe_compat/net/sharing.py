@@ -119,6 +119,6 @@ def bind_shared(shared: list[tuple[Node, int, LearnableParam]]) -> None:
                 node.layer._buffers[name] = tensor
         else:
             shape = node.layer.blobs[index].shape
-            del node.layer._parameters[name]
+            node.layer._parameters.pop(name, None)
             setattr(node.layer, name, tensor.view(shape))
             node.reshaped[name] = tensor

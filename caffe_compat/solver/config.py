@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +26,16 @@ class NetPlan:
     stages: tuple[str, ...]
 
 
-def check_solver(document: Document) -> None:
-    """Refuse what Caffe refuses. Raises SolverError with file:line, the value, and what is accepted."""
+def check_solver(document: Document, level: int, stages: Sequence[str], strict: bool) -> list[NetPlan]:
+    """Refuse what Caffe refuses; the nets to build, the train net first.
+
+    Raises SolverError with file:line, the value, and what is accepted.
+    """
+    _check_fields(document)
+    return [_train_plan(document, level, stages, strict), *_test_plans(document, strict)]
+
+
+def _check_fields(document: Document) -> None:
     param = document.message
     rule = RULES.get(param.type)
     if rule is None:
@@ -36,9 +45,7 @@ def check_solver(document: Document) -> None:
         raise _refuse(document, "lr_policy", f"unknown learning-rate policy '{param.lr_policy}'; known: {known}")
     for name in rule.refused:
         if getattr(param, name) != 0:
-            raise _refuse(
-                document, name, f"{name} cannot be used with {param.type}; remove it, or choose SGD or Nesterov"
-            )
+            raise _refuse(document, name, f"{name} cannot be used with {param.type}; remove it, or choose another type")
     for name, least in {**POLICIES[param.lr_policy].least, **rule.least, **_LEAST}.items():
         if getattr(param, name) < least:
             raise _refuse(document, name, f"{name} is {getattr(param, name):g}; accepted: {least:g} or more")
@@ -61,9 +68,19 @@ def check_solver(document: Document) -> None:
 _LEAST = {"average_loss": 1, "iter_size": 1, "display": 0, "snapshot": 0, "test_interval": 0, "warmup_iter": 0}
 
 
-def notes(document: Document) -> list[str]:
+def choose_seed(param: Any, seed: int | None) -> tuple[int, str]:
+    """The given seed, else the file's; where that is negative, a drawn one and what to tell about it."""
+    chosen = int(param.random_seed if seed is None else seed)
+    if chosen >= 0:
+        return chosen, ""
+    drawn = secrets.randbelow(2**31)
+    return drawn, f"random_seed {drawn} was drawn; write 'random_seed: {drawn}' to repeat this run"
+
+
+def notes(document: Document, plans: list[NetPlan]) -> list[str]:
     """What the user should know before the training starts."""
     param, found = document.message, list(document.notes)
+    found += dict.fromkeys(note for plan in plans for note in plan.document.notes if note not in found)
     if not param.HasField("base_lr"):
         found.append(f"{document.source}: base_lr is not given: the rate is 0, nothing will be learned")
     if param.snapshot_diff:
@@ -75,7 +92,7 @@ def notes(document: Document) -> list[str]:
     return found
 
 
-def train_plan(document: Document, level: int, stages: Sequence[str], strict: bool) -> NetPlan:
+def _train_plan(document: Document, level: int, stages: Sequence[str], strict: bool) -> NetPlan:
     """The train net; ``level`` (unless 0) and ``stages`` come on top of the file's train_state."""
     param = document.message
     given = [name for name in NET_FIELDS if param.HasField(name)]
@@ -91,7 +108,7 @@ def train_plan(document: Document, level: int, stages: Sequence[str], strict: bo
     return _plan(_net_document(document, given[0], None, strict), "TRAIN", state)
 
 
-def test_plans(document: Document, strict: bool) -> list[NetPlan]:
+def _test_plans(document: Document, strict: bool) -> list[NetPlan]:
     """The test nets: test_net_param, then test_net, then the shared net for each test_iter that is left."""
     param = document.message
     if param.HasField("net") and param.HasField("net_param"):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
+
+from caffe_compat.net import Net
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,7 @@ class GlogPrinter:
     def __call__(self, event: Event) -> None:
         now = time.time()
         moment = time.strftime("%m%d %H:%M:%S", time.localtime(now)) + f".{int(now % 1 * 1e6):06d}"
-        thread = threading.get_native_id() if hasattr(threading, "get_native_id") else os.getpid()
-        line = f"{event.level}{moment} {thread:5d} {event.origin}] {event.text}"
+        line = f"{event.level}{moment} {threading.get_native_id():5d} {event.origin}] {event.text}"
         print(line, file=self.stream or sys.stderr, flush=True)
 
 
@@ -69,12 +69,20 @@ class Log:
         text = f"Iteration {iteration} {speed}, loss = {number(loss)}"
         self._emit("solver.cpp:239", "train_loss", (iteration, loss), text)
 
-    def output(self, net: str, index: int, name: str, value: float, weight: float) -> None:
-        """``net``: "train" or "test"."""
+    def outputs(self, net: Net, phase: str, outputs: Mapping[str, Sequence[float]]) -> None:
+        """The values of a net's outputs, numbered through; ``phase``: "train" or "test"."""
+        weights = {
+            name: weight for node in net.nodes for name, weight in zip(node.tops, node.loss_weights, strict=True)
+        }
+        values = [(name, value) for name, top in outputs.items() for value in top]
+        for index, (name, value) in enumerate(values):
+            self._output(phase, index, name, value, weights[name])
+
+    def _output(self, phase: str, index: int, name: str, value: float, weight: float) -> None:
         rest = f"(* {number(weight)} = {number(weight * value)} loss)" if weight else ""
-        text = f"    {net.capitalize()} net output #{index}: {name} = {number(value)}" + (f" {rest}" if rest else "")
-        origin = "solver.cpp:258" if net == "train" else "solver.cpp:418"
-        self._emit(origin, f"{net}_output", (index, name, value, rest), text)
+        text = f"    {phase.capitalize()} net output #{index}: {name} = {number(value)}" + (f" {rest}" if rest else "")
+        origin = "solver.cpp:258" if phase == "train" else "solver.cpp:418"
+        self._emit(origin, f"{phase}_output", (index, name, value, rest), text)
 
     def lr(self, iteration: int, rate: float) -> None:
         self._emit("sgd_solver.cpp:112", "lr", (iteration, rate), f"Iteration {iteration}, lr = {number(rate)}")
@@ -115,6 +123,15 @@ class Log:
         text = "Optimization stopped early." if early else "Optimization Done."
         self._emit("solver.cpp:320" if early else "solver.cpp:336", "stopped" if early else "done", (), text)
 
-    def note(self, text: str, level: str = "I") -> None:
-        """A line that Caffe does not have."""
-        self._emit("caffe_compat:1", "note", (text,), text, level)
+    def loaded(self, files: str, report: object) -> None:
+        text = f"Finetuning from {files}: {report}"
+        self._emit("caffe.cpp:155", "loaded", (files,), text)
+
+    def not_finite(self, iteration: int, loss: float) -> None:
+        text = f"Iteration {iteration}: the loss is {number(loss)}; the training goes on as in Caffe, but will hardly recover"
+        self.notes([f"{text}: lower base_lr, set clip_gradients, or check the data"])
+
+    def notes(self, texts: Sequence[str]) -> None:
+        """Warnings that Caffe does not have."""
+        for text in texts:
+            self._emit("caffe_compat.py:1", "note", (text,), text, "W")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from caffe_compat.errors import SolverError
 from caffe_compat.net import Net, Node
 from caffe_compat.net.sharing import bind_shared
@@ -27,13 +29,14 @@ def _share(source: Node, target: Node) -> None:
     if [blob.shape for blob in theirs] != [blob.shape for blob in mine]:
         raise SolverError(
             f"layer '{source.name}' has blobs of shapes {_shapes(source)} in the train net ({source.where}) and "
-            f"{_shapes(target)} in the test net ({target.where}); layers of one name share their blobs: make the shapes "
-            "equal, or give the layers different names"
+            f"{_shapes(target)} in the test net ({target.where}); layers of one name share their blobs: "
+            "make the shapes equal, or give the layers different names"
         )
     for name, blob in zip(target.layer.blob_names, theirs, strict=True):
-        holder = target.layer._parameters if name in target.layer._parameters else target.layer._buffers
-        if name in holder:
-            holder[name] = blob
+        holders: tuple[dict[str, Any], ...] = (target.layer._parameters, target.layer._buffers)
+        for holder in holders:
+            if name in holder:
+                holder[name] = blob
 
 
 def _shapes(node: Node) -> str:

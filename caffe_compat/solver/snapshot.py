@@ -29,12 +29,18 @@ def snapshot_paths(prefix: str, iteration: int) -> tuple[str, str]:
     return f"{prefix}_iter_{iteration}.caffemodel", f"{prefix}_iter_{iteration}.solverstate"
 
 
-def check_writable(prefix: str) -> None:
+def check_prefix(prefix: str, source: str) -> None:
     """Raises SolverError where no snapshot could be written: before the training, not after hours of it."""
+    if not prefix:
+        raise SolverError(
+            f"{source}: a snapshot is to be written, but snapshot_prefix is not given; give the start of the file "
+            "names, or set snapshot_after_train: false"
+        )
     folder = Path(prefix + "_").parent
     if not folder.is_dir():
         raise SolverError(
-            f"snapshot_prefix '{prefix}': there is no folder {folder}; create it (mkdir -p {folder}), or correct the prefix"
+            f"snapshot_prefix '{prefix}': there is no folder {folder}; create it (mkdir -p {folder}), or "
+            "correct the prefix"
         )
     try:
         with tempfile.TemporaryFile(dir=folder):
@@ -133,8 +139,8 @@ def check_history(path: str | os.PathLike[str], stored: list[StoredBlob], histor
     for index, (theirs, mine) in enumerate(zip(stored, history, strict=True)):
         if not theirs.fits(tuple(mine.shape)) or theirs.values.size != mine.numel():
             raise SolverError(
-                f"{path}: history blob {index} has shape {list(theirs.shape)} and {theirs.values.size} values, the net's "
-                f"parameter has shape {list(mine.shape)}; resume with the net that wrote it"
+                f"{path}: history blob {index} has shape {list(theirs.shape)} and {theirs.values.size} values, the "
+                f"net's parameter has shape {list(mine.shape)}; resume with the net that wrote it"
             )
 
 

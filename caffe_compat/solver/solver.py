@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import os
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -17,11 +15,12 @@ from caffe_compat.net import Net
 from caffe_compat.proto import pb, read_solver
 from caffe_compat.solver import config, snapshot
 from caffe_compat.solver.log import Listener, Log
+from caffe_compat.solver.losses import LossMeter
 from caffe_compat.solver.policies import make_schedule
 from caffe_compat.solver.resume import net_seed, resume, resume_message
 from caffe_compat.solver.sharing import share_trained_layers
 from caffe_compat.solver.signals import Signals
-from caffe_compat.solver.smoothing import LossBuffer, SmoothedLoss
+from caffe_compat.solver.testing import Means, run_test
 from caffe_compat.solver.updater import Updater
 from caffe_compat.weights import load_weights
 from caffe_compat.weights.load import Weights
@@ -39,7 +38,7 @@ class Solver:
 
     ``net``, ``test_nets``: the nets; the test nets use the train net's blobs. ``iter``: the number of updates done.
     ``feed``: gives the inputs of a train net with Input layers, called once per forward pass; ``test_feeds``: the same
-    for test nets, by index. ``action``: asked after every iteration, may return "stop" or "snapshot".
+    for test nets, by index. ``action``: asked after every iteration and in tests, may return "stop" or "snapshot".
 
     On one machine with one number of threads, two runs with one seed are equal bit for bit, and so is a run that is
     continued from a snapshot. Raises SolverError, PrototxtError, NetError, DataError, WeightsError.
@@ -58,19 +57,14 @@ class Solver:
         strict: bool = False,
     ) -> None:
         if weights and snapshot:
-            raise SolverError(
-                "weights and snapshot are both given; accepted: a snapshot to continue, or weights to start"
-            )
+            raise SolverError("weights and snapshot are both given; accepted: one of them, to start or to continue")
         self.document = read_solver(path_or_text, strict=strict)
         self.param = self.document.message
-        config.check_solver(self.document)
-        plans = [
-            config.train_plan(self.document, level, stages, strict),
-            *config.test_plans(self.document, strict),
-        ]
+        plans = config.check_solver(self.document, level, stages, strict)
         self._check_prefix(self.param.snapshot > 0)
         self.log = Log(log)
-        self.seed = self._choose_seed(seed)
+        self.seed, drawn = config.choose_seed(self.param, seed)
+        self.log.notes(config.notes(self.document, plans) + [drawn] * bool(drawn))
         torch.manual_seed(self.seed)
         self.device = torch.device(device)
         self.net, *self.test_nets = [
@@ -83,18 +77,13 @@ class Solver:
         self.stopped = False
         self.feed: Feed | None = None
         self.test_feeds: dict[int, Feed] = {}
-        self.action: Callable[[], str | None] = _no_action
+        self.action: Callable[[], str | None] = lambda: None
         self.schedule = make_schedule(self.param)
         self.updater = Updater(self.net.learnable, self.param)
-        self._losses = LossBuffer(self.device)
-        self._smoothed = SmoothedLoss(self.param.average_loss)
-        self._continued = False
-        self._warned = False
+        self.losses = LossMeter(self.param.average_loss, self.device, self.log.not_finite)
         self._displayed = 0
-        for note in config.notes(self.document) + [note for plan in plans[:1] for note in plan.document.notes]:
-            self.log.note(note, "W")
         for files in [*self.param.weights, *([weights] if weights else [])]:
-            self.log.note(str(load_weights(self.net, files)))
+            self.log.loaded(str(files), load_weights(self.net, files))
         if snapshot:
             self.restore(snapshot)
 
@@ -104,9 +93,9 @@ class Solver:
         """Do so many iterations: each one update from the gradients of ``iter_size`` forward and backward passes."""
         self.feed = feed or self.feed
         self.stopped = False
-        stop = self.iter + iterations
-        self._start_smoothing()
+        self.losses.start()
         self._started = time.perf_counter()
+        stop = self.iter + iterations
         while self.iter < stop:
             self.updater.clear()
             if self._due(self.param.test_interval) and (self.iter > 0 or self.param.test_initialization):
@@ -125,23 +114,21 @@ class Solver:
             if request == "stop":
                 self.stopped = True
                 break
-        self._settle_losses()
 
     def solve(self, sigint_effect: str = "stop", sighup_effect: str = "snapshot") -> None:
         """Train up to ``max_iter``, snapshot, test, as ``caffe train``; signals: "stop", "snapshot" or "none".
 
-        Sets ``stopped`` where a signal ended it early. Raises CaffeCompatError at the end where the last snapshot
+        ``stopped`` says whether a signal ended it early. Raises CaffeCompatError at the end where the last snapshot
         could not be written.
         """
         self._check_prefix(self.param.snapshot_after_train)
         self.log.solving(self.net.name, self.param.lr_policy)
-        failure = None
-        before = self.action
+        failure, before = None, self.action
         with Signals(sigint_effect, sighup_effect) as signals:
             self.action = signals.request
             try:
                 self.step(self.param.max_iter - self.iter)
-                if self.param.snapshot_after_train and not (self.iter and self._due(self.param.snapshot)):
+                if self.param.snapshot_after_train and not self._due(self.param.snapshot):
                     failure = self._try_snapshot()
                 if not self.stopped:
                     self._final_pass()
@@ -151,138 +138,16 @@ class Solver:
         if failure is not None:
             raise failure
 
-    def test_all(self) -> list[dict[str, list[float]]]:
-        """Run every test net; per net its outputs' values, averaged over ``test_iter`` passes."""
+    def test_all(self) -> list[Means]:
+        """Run every test net; for each its outputs' values, averaged over ``test_iter`` passes."""
         return [self._test(index) for index in range(len(self.test_nets)) if not self.stopped]
-
-    # ---- one iteration
-
-    def _forward_backward(self) -> dict[str, Tensor]:
-        """The passes of an iteration; gradients add up. The outputs of the last pass."""
-        losses = []
-        for _ in range(self.param.iter_size):
-            outputs = self.net(**self._inputs(self.net, self.feed))
-            loss = self.net.loss
-            if loss.requires_grad:
-                loss.backward()
-            losses.append(loss.detach())
-        self._losses.add(losses)
-        if self._losses.full:
-            self._settle_losses()
-        return outputs
-
-    def _update(self, display: bool) -> None:
-        step = self.schedule.current_step
-        rate = self.schedule.rate(self.iter)
-        if self.schedule.policy == "multistep" and self.schedule.current_step != step:
-            self.log.multistep(self.iter, self.schedule.current_step)
-        if display:
-            self.log.lr(self.iter, rate)
-        self.updater.apply(rate, self.iter)
-        if display and self.updater.clip_norm is not None and self.updater.clip_norm > self.updater.clip:
-            self.log.clip(float(self.updater.clip_norm), self.updater.clip)
-
-    def _inputs(self, net: Net, feed: Feed | None) -> dict[str, Tensor]:
-        """What the net's Input layers are fed with, on the device."""
-        if not net.inputs:
-            return {}
-        if feed is None:
-            raise SolverError(
-                f"the {net.phase} net has Input layers ({', '.join(net.inputs)}), and nobody feeds them; set solver.feed "
-                "(solver.test_feeds[i] for test net i) to a function that returns a dict of tensors"
-            )
-        return {name: blob.to(self.device, non_blocking=True) for name, blob in feed().items()}
-
-    def _due(self, interval: int) -> bool:
-        return bool(interval) and self.iter % interval == 0
-
-    # ---- telling
-
-    def _display(self, outputs: dict[str, Tensor]) -> None:
-        self._settle_losses()
-        seconds = time.perf_counter() - self._started
-        per_second = (self.iter - self._displayed) / (seconds or 1.0)
-        self.log.train_loss(self.iter, float(self._smoothed.average), per_second, seconds, self.param.display)
-        self._started, self._displayed = time.perf_counter(), self.iter
-        self._tell_outputs(self.net, "train", {name: top.flatten().tolist() for name, top in outputs.items()})
-
-    def _tell_outputs(self, net: Net, phase: str, outputs: Mapping[str, Sequence[float]]) -> None:
-        weights = {
-            name: weight for node in net.nodes for name, weight in zip(node.tops, node.loss_weights, strict=True)
-        }
-        values = [(name, value) for name, top in outputs.items() for value in top]
-        for index, (name, value) in enumerate(values):
-            self.log.output(phase, index, name, value, weights[name])
-
-    def _start_smoothing(self) -> None:
-        """Every call of ``step`` averages anew, as in Caffe, but for the first after our own snapshot was restored."""
-        if not self._continued:
-            self._smoothed = SmoothedLoss(self.param.average_loss)
-        self._continued = False
-
-    def _settle_losses(self) -> None:
-        """Read the losses that wait on the device."""
-        losses = self._losses.take()
-        for loss in losses:
-            self._smoothed.add(loss)
-        if not self._warned and not all(map(math.isfinite, losses)):
-            self._warned = True
-            bad = next(loss for loss in losses if not math.isfinite(loss))
-            self.log.note(
-                f"the loss became {bad:g} at or before iteration {self.iter}; the training goes on as in Caffe, but will "
-                "hardly recover: lower base_lr, set clip_gradients, or check the data",
-                "W",
-            )
-
-    def _test(self, index: int) -> dict[str, list[float]]:
-        net, passes = self.test_nets[index], self.param.test_iter[index]
-        self.log.testing(self.iter, index)
-        share_trained_layers(self.net, net)
-        sums: dict[str, Tensor] = {}
-        loss = torch.zeros((), device=self.device)
-        with torch.no_grad():
-            for _ in range(passes):
-                self._heed_requests()
-                if self.stopped:
-                    self.log.test_interrupted()
-                    return {}
-                outputs = net(**self._inputs(net, self.test_feeds.get(index)))
-                loss += net.loss
-                sums = {name: sums[name] + top if name in sums else top.clone() for name, top in outputs.items()}
-        if self.param.test_compute_loss:
-            self.log.test_loss(float(loss) / passes if passes else math.nan)
-        means = {name: (total / passes).flatten().tolist() for name, total in sums.items()}
-        self._tell_outputs(net, "test", means)
-        return means
-
-    def _heed_requests(self) -> None:
-        """What is asked for during a test."""
-        while request := self.action():
-            if request == "snapshot":
-                self._try_snapshot()
-            else:
-                self.stopped = True
-
-    def _final_pass(self) -> None:
-        """Caffe's last look at the loss and at the test nets, after the last update."""
-        if self._due(self.param.display):
-            with torch.no_grad():
-                self.net(**self._inputs(self.net, self.feed))
-            self._losses.add([self.net.loss])
-            self._settle_losses()
-            self.log.loss(self.iter, float(self._smoothed.average))
-        if self._due(self.param.test_interval):
-            self.test_all()
-
-    # ---- snapshots
 
     def snapshot(self) -> str:
         """Write ``PREFIX_iter_N.caffemodel`` and ``.solverstate``; the path of the latter. Raises CaffeCompatError."""
         self._check_prefix(True)
-        self._settle_losses()
         model, state = snapshot.snapshot_paths(self.param.snapshot_prefix, self.iter)
         message = pb.SolverState(iter=self.iter, learned_net=model, current_step=self.schedule.current_step)
-        message.resume.CopyFrom(resume_message(self._nets(), self.seed, self._smoothed.state))
+        message.resume.CopyFrom(resume_message(self._nets(), self.seed, self.losses.state))
         self.log.snapshot(model, state)
         snapshot.write_snapshot(self.net, message, self.updater.history, model, state)
         return state
@@ -302,8 +167,86 @@ class Solver:
         if stored.message.HasField("resume"):
             resume(stored.message.resume, self._nets(), self.seed)
             self.seed = stored.message.resume.random_seed
-            self._smoothed = SmoothedLoss(self.param.average_loss, stored.message.resume.recent_loss)
-            self._continued = True
+            self.losses.restore(stored.message.resume.recent_loss)
+
+    # ---- parts of an iteration
+
+    def _forward_backward(self) -> dict[str, Tensor]:
+        """The passes of an iteration, whose gradients add up; the outputs of the last pass."""
+        losses = []
+        for _ in range(self.param.iter_size):
+            outputs = self.net(**self._inputs(self.net, self.feed))
+            loss = self.net.loss
+            if loss.requires_grad:
+                loss.backward()
+            losses.append(loss.detach())
+        self.losses.add(self.iter, losses)
+        return outputs
+
+    def _update(self, display: bool) -> None:
+        step = self.schedule.current_step
+        rate = self.schedule.rate(self.iter)
+        if self.schedule.policy == "multistep" and self.schedule.current_step != step:
+            self.log.multistep(self.iter, self.schedule.current_step)
+        if display:
+            self.log.lr(self.iter, rate)
+        self.updater.apply(rate, self.iter)
+        if display and self.updater.clip_norm is not None and self.updater.clip_norm > self.updater.clip:
+            self.log.clip(float(self.updater.clip_norm), self.updater.clip)
+
+    def _display(self, outputs: Mapping[str, Tensor]) -> None:
+        average = self.losses.average
+        seconds = time.perf_counter() - self._started
+        per_second = (self.iter - self._displayed) / (seconds or 1.0)
+        self.log.train_loss(self.iter, average, per_second, seconds, self.param.display)
+        self._started, self._displayed = time.perf_counter(), self.iter
+        self.log.outputs(self.net, "train", {name: top.flatten().tolist() for name, top in outputs.items()})
+
+    def _test(self, index: int) -> Means:
+        net, feed = self.test_nets[index], self.test_feeds.get(index)
+        self.log.testing(self.iter, index)
+        share_trained_layers(self.net, net)
+        scores = run_test(net, self.param.test_iter[index], lambda: self._inputs(net, feed), self._heed_requests)
+        if scores is None:
+            self.log.test_interrupted()
+            return {}
+        if self.param.test_compute_loss:
+            self.log.test_loss(scores.loss)
+        self.log.outputs(net, "test", scores.outputs)
+        return scores.outputs
+
+    def _final_pass(self) -> None:
+        """Caffe's last look at the loss and at the test nets, after the last update."""
+        if self._due(self.param.display):
+            with torch.no_grad():
+                self.net(**self._inputs(self.net, self.feed))
+            self.losses.add(self.iter, [self.net.loss])
+            self.log.loss(self.iter, self.losses.average)
+        if self._due(self.param.test_interval):
+            self.test_all()
+
+    def _inputs(self, net: Net, feed: Feed | None) -> dict[str, Tensor]:
+        """What the net's Input layers are fed with, on the device."""
+        if not net.inputs:
+            return {}
+        if feed is None:
+            raise SolverError(
+                f"the {net.phase} net has Input layers ({', '.join(net.inputs)}), and nobody feeds them; set "
+                "solver.feed (for test net i solver.test_feeds[i]) to a function that returns a dict of tensors"
+            )
+        return {name: blob.to(self.device, non_blocking=True) for name, blob in feed().items()}
+
+    def _due(self, interval: int) -> bool:
+        return bool(interval) and self.iter % interval == 0
+
+    def _heed_requests(self) -> bool:
+        """What is asked for during a test; whether to stop."""
+        while request := self.action():
+            if request == "snapshot":
+                self._try_snapshot()
+            else:
+                self.stopped = True
+        return self.stopped
 
     def _nets(self) -> dict[str, Net]:
         return {"train": self.net, **{f"test{index}": net for index, net in enumerate(self.test_nets)}}
@@ -313,29 +256,10 @@ class Solver:
         try:
             self.snapshot()
         except CaffeCompatError as error:
-            self.log.note(f"no snapshot at iteration {self.iter}: {error}; the training goes on", "W")
+            self.log.notes([f"no snapshot at iteration {self.iter}: {error}; the training goes on"])
             return error
         return None
 
     def _check_prefix(self, wanted: bool) -> None:
-        if not wanted:
-            return
-        if not self.param.snapshot_prefix:
-            raise SolverError(
-                f"{self.document.source}: a snapshot is to be written, but snapshot_prefix is not given; give the start of "
-                "the file names, or set snapshot_after_train: false"
-            )
-        snapshot.check_writable(self.param.snapshot_prefix)
-
-    def _choose_seed(self, seed: int | None) -> int:
-        """The given seed, else the file's; where that is negative, one is drawn and told."""
-        chosen = int(self.param.random_seed if seed is None else seed)
-        if chosen >= 0:
-            return chosen
-        drawn = secrets.randbelow(2**31)
-        self.log.note(f"random_seed {drawn} was drawn; write 'random_seed: {drawn}' to repeat this run")
-        return drawn
-
-
-def _no_action() -> str | None:
-    return None
+        if wanted:
+            snapshot.check_prefix(self.param.snapshot_prefix, self.document.source)

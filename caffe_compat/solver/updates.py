@@ -85,10 +85,11 @@ class Nesterov(UpdateRule):
 
     def update(self, params: Tensors, grads: Tensors, history: list[Tensors], rate: float, iteration: int) -> None:
         (h,) = history
-        torch._foreach_add_(params, h, alpha=self.momentum)
+        steps = torch._foreach_mul(h, -self.momentum)
         torch._foreach_mul_(h, self.momentum)
         torch._foreach_add_(h, grads, alpha=rate)
-        torch._foreach_sub_(params, h, alpha=float32(1 + self.momentum))
+        torch._foreach_add_(steps, h, alpha=float32(1 + self.momentum))
+        torch._foreach_sub_(params, steps)
 
 
 @update_rule("AdaGrad")

@@ -84,4 +84,4 @@ def encode_blob(values: np.ndarray) -> tuple[bytes, memoryview]:
     dims = b"".join(wire.varint(size) for size in values.shape)
     packed = wire.bytes_header(1, len(dims)) + dims if dims else b""
     head = wire.bytes_header(_SHAPE, len(packed)) + packed + wire.bytes_header(_DATA, floats.nbytes)
-    return head, memoryview(floats.reshape(-1)).cast("B")
+    return head, floats.reshape(-1).view(np.uint8).data
