@@ -33,8 +33,9 @@ def top_shapes(layer: Any, where: str, given: InputShapes, folder: Path) -> tupl
     In this order: ``given``; the layer's source, where it can be opened; transform_param's crop_size or
     image_data_param's new_height and new_width. Raises ExportError, which names the missing option.
     """
-    if layer.top[0] in given:
-        return {top: tuple(given[top]) for top in layer.top if top in given}, ""
+    first = given.get(layer.top[0])
+    if first:  # further tops are labels, one for each item, unless they are given
+        return {top: tuple(given.get(top, first[:1])) for top in layer.top}, ""
     try:
         source = open_source(layer.type, layer, "TEST", len(layer.top), 0, folder)
     except (CaffeCompatError, OSError, ImportError) as error:
