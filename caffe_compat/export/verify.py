@@ -16,6 +16,7 @@ from caffe_compat.export.preprocessing import Preprocessing, from_metadata
 from caffe_compat.export.probes import input_shapes, random_inputs
 from caffe_compat.export.reference import run_net
 from caffe_compat.export.runtime import open_session
+from caffe_compat.export.scores import with_scores
 from caffe_compat.net import Net
 
 TOLERANCE = 1e-4
@@ -85,7 +86,8 @@ def verify(
     seed: int = 0,
     threads: int | None = None,
 ) -> VerifyReport:
-    """Run ``net`` in torch and ``model`` (a file, or the model) in onnxruntime on the CPU and compare all outputs.
+    """Run ``net`` in torch and ``model`` (a file, or the model) in onnxruntime on the CPU and compare all outputs,
+    and the scores behind probabilities.
 
     ``batches``: batch sizes to try; by default 1, the prototxt's and another one, or the one that the file is fixed
     to. ``seed``: of the random inputs; they are pictures minus the mean, scaled, where the file's metadata say so,
@@ -98,6 +100,10 @@ def verify(
     session = open_session(content, "cpu", threads)
     facts = _facts(session, name)
     outputs = _matched(net, session, name)
+    extended = with_scores(content, {top for node in net.nodes for top in node.tops})
+    if extended is not None:
+        session = open_session(extended[0], "cpu", threads)
+        outputs.update((score, score) for score in extended[1])
     report = VerifyReport(tolerance)
     for number, batch in enumerate(batches or _batches(net, session)):
         random = np.random.default_rng([seed, number])
