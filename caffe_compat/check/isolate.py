@@ -22,6 +22,8 @@ def check_all(
     ``seconds`` and ``gigabytes`` limit each file. ``workers``: files checked at once; default one per core.
     """
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    if sys.platform == "linux":
+        _warm_up()
     waiting = list(enumerate(paths))[::-1]
     running: dict[Any, tuple[int, Any, float]] = {}
     rows: dict[int, dict[str, Any]] = {}
@@ -37,6 +39,18 @@ def check_all(
             shown += 1
 
 
+def _warm_up() -> None:
+    """Import here what every file needs, so that the processes that are forked for them have it already."""
+    import onnxruntime  # noqa: F401
+
+    import caffe_compat.export.verify
+    import caffe_compat.solver  # noqa: F401
+    from caffe_compat.api import load_net
+
+    load_net('layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 } } }\n'
+             'layer { name: "y" type: "ReLU" bottom: "x" top: "y" }', device="meta")  # fmt: skip
+
+
 def _start(context: Any, path: Path, gigabytes: float) -> tuple[Connection, Any]:
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(sender, path, gigabytes), daemon=True)
@@ -48,6 +62,9 @@ def _start(context: Any, path: Path, gigabytes: float) -> tuple[Connection, Any]
 def _work(sender: Connection, path: Path, gigabytes: float) -> None:
     """In the process of one file: the row so far is sent after every stage, so that a death leaves what was known."""
     _limit_memory(gigabytes)
+    import torch
+
+    torch.set_num_threads(1)
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)  # libraries write their complaints there; ours are in the row
     send: Callable[[dict[str, Any]], None] = sender.send

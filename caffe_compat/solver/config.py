@@ -31,11 +31,11 @@ def check_solver(document: Document, level: int, stages: Sequence[str], strict: 
 
     Raises SolverError with file:line, the value, and what is accepted.
     """
-    _check_fields(document)
+    check_fields(document)
     return [_train_plan(document, level, stages, strict), *_test_plans(document, strict)]
 
 
-def _check_fields(document: Document) -> None:
+def check_fields(document: Document) -> None:
     param = document.message
     rule = RULES.get(param.type)
     if rule is None:

@@ -128,7 +128,7 @@ class Log:
         self._emit("caffe.cpp:155", "loaded", (files,), text)
 
     def not_finite(self, iteration: int, loss: float) -> None:
-        text = f"Iteration {iteration}: the loss is {number(loss)}; the training goes on as in Caffe, but will hardly recover"
+        text = f"Iteration {iteration}: the loss is {number(loss)}; the training goes on as in Caffe, with little hope"
         self.notes([f"{text}: lower base_lr, set clip_gradients, or check the data"])
 
     def notes(self, texts: Sequence[str]) -> None:

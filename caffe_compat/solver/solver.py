@@ -34,11 +34,13 @@ class Solver:
     path_or_text: the solver's prototxt, a file or its text. weights: files to start from. snapshot: a .solverstate to
     continue from. device: where the nets lie. level, stages: added to the train net's state. seed: instead of the
     file's random_seed. log: called with every ``log.Event``; default: prints Caffe's lines to stderr. strict: unknown
-    fields of the files are errors.
+    fields of the files are errors. channels_last: convolutions keep their blobs in memory with the channels last, often
+    faster, but torch's sums over such blobs (bias gradients, BatchNorm) then round more coarsely on the CPU.
 
     ``net``, ``test_nets``: the nets; the test nets use the train net's blobs. ``iter``: the number of updates done.
     ``feed``: gives the inputs of a train net with Input layers, called once per forward pass; ``test_feeds``: the same
     for test nets, by index. ``action``: asked after every iteration and in tests, may return "stop" or "snapshot".
+    ``callbacks``: functions that are called with the solver after every iteration.
 
     On one machine with one number of threads, two runs with one seed are equal bit for bit, and so is a run that is
     continued from a snapshot. Raises SolverError, PrototxtError, NetError, DataError, WeightsError.
@@ -55,6 +57,7 @@ class Solver:
         log: Listener | None = None,
         snapshot: str | os.PathLike[str] | None = None,
         strict: bool = False,
+        channels_last: bool = False,
     ) -> None:
         if weights and snapshot:
             raise SolverError("weights and snapshot are both given; accepted: one of them, to start or to continue")
@@ -71,6 +74,8 @@ class Solver:
             Net(plan.document, plan.phase, plan.level, plan.stages, self.device, net_seed(self.seed, index))
             for index, plan in enumerate(plans)
         ]
+        if channels_last:
+            self.net.to(memory_format=torch.channels_last)
         for test_net in self.test_nets:
             share_trained_layers(self.net, test_net)
         self.iter = 0
@@ -78,6 +83,7 @@ class Solver:
         self.feed: Feed | None = None
         self.test_feeds: dict[int, Feed] = {}
         self.action: Callable[[], str | None] = lambda: None
+        self.callbacks: list[Callable[[Solver], None]] = []
         self.schedule = make_schedule(self.param)
         self.updater = Updater(self.net.learnable, self.param)
         self.losses = LossMeter(self.param.average_loss, self.device, self.log.not_finite)
@@ -108,6 +114,8 @@ class Solver:
                 self._display(outputs)
             self._update(display)
             self.iter += 1
+            for callback in self.callbacks:
+                callback(self)
             request = self.action()
             if self._due(self.param.snapshot) or request == "snapshot":
                 self._try_snapshot()

@@ -1,0 +1,26 @@
+"""Tell of each file whether it parses, builds, trains one step on random data, exports, and matches in onnxruntime.
+
+Folders are searched for prototxt and weights files. Data layers are replaced by random inputs. One bad file never stops
+the rest: each is checked in a process of its own, with limits of time and memory. Exit status 1 if any file failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", help="files and folders")
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
+    parser.add_argument("--seconds", type=float, default=120, help="limit of time per file; default %(default)g")
+    parser.add_argument("--memory", type=float, default=8, metavar="GB", help="limit per file; default %(default)g")
+    parser.add_argument("--jobs", type=int, metavar="N", help="files at once; default one per core")
+
+
+def run(args: argparse.Namespace) -> int:
+    from caffe_compat.check import as_text, check_all, find_files
+
+    rows = list(check_all(find_files(args.files), args.seconds, args.memory, args.jobs))
+    print(json.dumps(rows, indent=1) if args.json else as_text(rows))
+    return 0 if all(stage["ok"] for row in rows for stage in row.values() if isinstance(stage, dict)) else 1
