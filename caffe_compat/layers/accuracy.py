@@ -10,7 +10,7 @@ from torch import Tensor
 from caffe_compat.errors import NetError
 from caffe_compat.layers.arity import Between, Exactly
 from caffe_compat.layers.base import Layer, Shape, canonical_axis
-from caffe_compat.layers.loss import check_label_count, keep_mask, label_index, lower_labels, out_of_range
+from caffe_compat.layers.labels import check_label_count, keep_mask, label_index, lower_labels, out_of_range
 from caffe_compat.layers.registry import register_layer
 
 if TYPE_CHECKING:
@@ -82,7 +82,10 @@ class Accuracy(Layer):
             right = g.op("And", right, keep)
         hits = g.reshape(g.cast(right, "float32"), (-1, 1))
         counted = None if keep is None else g.reshape(g.cast(keep, "float32"), (-1, 1))
-        accuracy = g.reduce("Mean", hits, (0, 1), keepdims=False) if counted is None else _lower_share(g, hits, counted, (0, 1))
+        if counted is None:
+            accuracy = g.reduce("Mean", hits, (0, 1), keepdims=False)
+        else:
+            accuracy = _lower_share(g, hits, counted, (0, 1))
         if self.num_tops == 1:
             return accuracy
         depth, off_on = g.const(scores.static(axis), "int64"), g.const([0.0, 1.0])

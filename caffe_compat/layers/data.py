@@ -1,4 +1,4 @@
-"""Layers without bottoms: Input, the layers that read batches from a source, and DummyData."""
+"""Layers without bottoms: Input, and the layers that read batches from a source."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from caffe_compat.errors import CannotLower, NetError
+from caffe_compat.errors import NetError
 from caffe_compat.layers.arity import AtLeast, Between, Exactly
 from caffe_compat.layers.base import Layer, Shape
-from caffe_compat.layers.fillers import Filler
 from caffe_compat.layers.registry import register_layer
 
 if TYPE_CHECKING:
-    from caffe_compat.export.graph import GraphBuilder, Value
     from caffe_compat.layers.source import Source
 
 
@@ -38,11 +36,11 @@ class Input(Layer):
 
     def setup(self, *bottom_shapes: Shape) -> None:
         if len(self.shape) not in (0, 1, self.num_tops):
-            raise NetError(_once_or_per_top("input_param's shape", len(self.shape), self.num_tops, "none at all, "))
-        _check_dims(self.shape)
+            raise NetError(once_or_per_top("input_param's shape", len(self.shape), self.num_tops, "none at all, "))
+        check_dims(self.shape)
 
     def top_shapes(self, *bottom_shapes: Shape) -> list[Shape]:
-        return _per_top([tuple(shape) for shape in self.shape or [[]]], self.num_tops)
+        return per_top([tuple(shape) for shape in self.shape or [[]]], self.num_tops)
 
     def forward(self) -> Tensor:
         raise NetError("the tops of an Input layer are given by the caller: net(data=x)")
@@ -72,7 +70,7 @@ class SourceLayer(Layer):
     def _opened(self) -> Source:
         if self.source is None:
             raise NetError(
-                f"a {self.type} layer needs a source of batches, and has none; build the net with load_net, which "
+                f"a {self.type_name} layer needs a source of batches, and has none; build the net with load_net, which "
                 "opens it, or set layer.source to a caffe_compat.layers.source.Source"
             )
         return self.source
@@ -156,96 +154,19 @@ class MemoryData(SourceLayer):
         _positive("memory_data_param", batch_size=batch_size, channels=channels, height=height, width=width)
 
 
-@register_layer("DummyData")
-class DummyData(Layer):
-    """Values of a filler: of a constant one filled once, of a random one anew on every pass
-
-    Tops: any number, each of its ``shape``.
-
-    ``shape`` (repeated), or the old ``num``, ``channels``, ``height``, ``width``: once for all tops or once per
-    top. ``data_filler``: none (zeros), one for all tops, or one per top. Random values come from torch's default
-    generator. Refused: other counts; shape together with the old fields.
-    """
-
-    blocks = ("dummy_data_param",)
-    bottoms, tops = Exactly(0), AtLeast(1)
-    export_note = "constant fillers only; random values are new on every pass"
-
-    def __init__(
-        self,
-        data_filler: list[Filler] | None = None,
-        shape: list[list[int]] | None = None,
-        num: list[int] | None = None,
-        channels: list[int] | None = None,
-        height: list[int] | None = None,
-        width: list[int] | None = None,
-    ) -> None:
-        super().__init__()
-        self.fillers = data_filler or [Filler()]
-        self.shape = shape or []
-        self.dims = {"num": num or [], "channels": channels or [], "height": height or [], "width": width or []}
-        self.register_buffer("_place", torch.empty(0), persistent=False)  # tells the device of the net
-        self._constant: dict[int, Tensor] = {}
-
-    def setup(self, *bottom_shapes: Shape) -> None:
-        old = any(self.dims.values())
-        if old and self.shape:
-            raise NetError("dummy_data_param has both shape and num/channels/height/width; accepted: one of the two")
-        sizes: dict[str, list[Any]] = dict(self.dims) if old else {"shape": self.shape}
-        for name, values in sizes.items():
-            if len(values) not in (1, self.num_tops):
-                raise NetError(_once_or_per_top(f"dummy_data_param's {name}", len(values), self.num_tops))
-        if len(self.fillers) not in (1, self.num_tops):
-            number = len(self.fillers)
-            raise NetError(_once_or_per_top("dummy_data_param's data_filler", number, self.num_tops, "none, "))
-        _check_dims(self.shape)
-        for filler, shape in zip(_per_top(self.fillers, self.num_tops), self.top_shapes(), strict=True):
-            filler.check(shape)
-
-    def top_shapes(self, *bottom_shapes: Shape) -> list[Shape]:
-        if self.shape:
-            return _per_top([tuple(shape) for shape in self.shape], self.num_tops)
-        columns = [_per_top(values, self.num_tops) for values in self.dims.values()]
-        return list(zip(*columns, strict=True))
-
-    def forward(self) -> tuple[Tensor, ...]:
-        fillers = _per_top(self.fillers, self.num_tops)
-        return tuple(self._top(i, *made) for i, made in enumerate(zip(fillers, self.top_shapes(), strict=True)))
-
-    def lower(self, g: GraphBuilder) -> Value | tuple[Value, ...]:
-        if any(filler.type != "constant" for filler in self.fillers):
-            raise CannotLower("its values are random and new on every pass; make it an Input layer")
-        tops = tuple(g.op("Identity", g.const(top.cpu().numpy())) for top in self.forward())
-        return tops if len(tops) > 1 else tops[0]
-
-    def _top(self, index: int, filler: Filler, shape: Shape) -> Tensor:
-        device = self._place.device
-        kept = self._constant.get(index)
-        if kept is not None and kept.device == device:
-            return kept
-        values = torch.empty(shape)
-        filler.fill(values, torch.default_generator)
-        values = values.to(device, non_blocking=True)
-        if filler.type == "constant":
-            self._constant[index] = values
-        return values
-
-    def materialize(self, generator: torch.Generator | None = None, device: str | torch.device = "cpu") -> None:
-        super().materialize(generator, device)
-        self._place = torch.empty(0, device=device)
-
-
-def _per_top(values: list[Any], tops: int) -> list[Any]:
+def per_top(values: list[Any], tops: int) -> list[Any]:
     """One value for all tops, or one per top."""
     return values * tops if len(values) == 1 else values
 
 
-def _once_or_per_top(what: str, found: int, tops: int, more: str = "") -> str:
+def once_or_per_top(what: str, found: int, tops: int, more: str = "") -> str:
+    """The text that refuses a field given another number of times."""
     per_top = f" or {tops}, one per top" if tops > 1 else ""
     return f"{what} is given {found} time(s) for {tops} top(s); accepted: {more}once{per_top}"
 
 
-def _check_dims(shapes: list[list[int]]) -> None:
+def check_dims(shapes: list[list[int]]) -> None:
+    """Refuse shapes that no blob of Caffe has. Raises NetError."""
     for shape in shapes:
         if any(dim < 0 for dim in shape):
             raise NetError(f"shape {shape} has a negative dim; accepted: 0 and above")

@@ -36,8 +36,7 @@ class EuclideanLoss(Loss):
                 f"the bottoms have shapes {list(a)} and {list(b)}, with {math.prod(a[1:])} and {math.prod(b[1:])} "
                 "values a row; accepted: the same number in both; change num_output of the layer that makes one"
             )
-        for shape in bottom_shapes:
-            refuse_many_axes(shape)
+        refuse_many_axes(bottom_shapes[0])
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         return F.mse_loss(a, b.reshape(a.shape), reduction="sum") / (2 * max(1, a.shape[0]))

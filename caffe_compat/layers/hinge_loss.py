@@ -9,7 +9,8 @@ from torch import Tensor
 
 from caffe_compat.errors import CannotLower, NetError
 from caffe_compat.layers.base import Shape
-from caffe_compat.layers.loss import Loss, out_of_range, refuse_many_axes
+from caffe_compat.layers.labels import out_of_range
+from caffe_compat.layers.loss import Loss, refuse_many_axes
 from caffe_compat.layers.registry import register_layer
 
 if TYPE_CHECKING:
@@ -42,8 +43,7 @@ class HingeLoss(Loss):
 
     def setup(self, *bottom_shapes: Shape) -> None:
         super().setup(*bottom_shapes)
-        for shape in bottom_shapes:
-            refuse_many_axes(shape)
+        refuse_many_axes(bottom_shapes[0])
 
     def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
         rows = scores.reshape(scores.shape[0], -1) if scores.numel() else scores.reshape(0, 1)

@@ -1,9 +1,9 @@
-"""What Caffe's losses share: two bottoms of one batch size, labels, ignore_label, and what a sum is divided by."""
+"""What Caffe's losses share: two bottoms of one batch size, and what the sum over labels is divided by."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from caffe_compat.errors import NetError
 from caffe_compat.layers.arity import Between, Exactly
 from caffe_compat.layers.base import Layer, Shape, canonical_axis
+from caffe_compat.layers.labels import check_label_count, keep_mask, label_index, lower_labels, out_of_range
 
 if TYPE_CHECKING:
     from caffe_compat.export.graph import GraphBuilder, Value
@@ -37,60 +38,8 @@ def refuse_many_axes(shape: Shape) -> None:
     """Caffe reads the batch size of some losses with an accessor for blobs of at most 4 axes. Raises NetError."""
     if len(shape) > 4:
         raise NetError(
-            f"the bottom of shape {list(shape)} has {len(shape)} axes; accepted: at most 4, put a Flatten layer before it"
+            f"the bottom of shape {list(shape)} has {len(shape)} axes; accepted: at most 4; put a Flatten layer before"
         )
-
-
-# ---- labels
-
-
-def label_shape(shape: Shape, axis: int) -> Shape:
-    """The scores' shape with 1 in place of the classes: one label for each place."""
-    return (*shape[:axis], 1, *shape[axis + 1 :])
-
-
-def label_index(labels: Tensor, scores: Tensor, axis: int) -> Tensor:
-    """Labels (any rank; fractions are cut off) as int64 of the scores' rank. Raises NetError for a wrong count."""
-    check_label_count(tuple(scores.shape), tuple(labels.shape), axis)
-    return labels.reshape(label_shape(tuple(scores.shape), axis)).long()
-
-
-def check_label_count(scores: Shape, labels: Shape, axis: int) -> None:
-    """Raise NetError unless there is one label for each place of the scores."""
-    places = label_shape(scores, axis)
-    if math.prod(labels) != math.prod(places):
-        raise NetError(
-            f"{math.prod(labels)} labels (shape {list(labels)}) for {math.prod(places)} predictions: scores of shape "
-            f"{list(scores)} with the {scores[axis]} classes along axis {axis} need labels of shape "
-            f"{[*scores[:axis], *scores[axis + 1 :]]}, or any other of that count; reshape one of the two, or set axis"
-        )
-
-
-def out_of_range(labels: Tensor, classes: int, ignore_label: int | None) -> NetError | None:
-    """The error that names the first label out of range; None when all are in range (it waits for a GPU)."""
-    values = labels.detach().reshape(-1).cpu()
-    index = values.long()
-    bad = (index < 0) | (index >= classes)
-    if ignore_label is not None:
-        bad &= index != ignore_label
-    if not bad.any():
-        return None
-    first = int(bad.nonzero()[0])
-    place = [int(i) for i in torch.unravel_index(torch.tensor(first), labels.shape)] if labels.dim() else []
-    ignored = "" if ignore_label is None else f", or the ignore_label {ignore_label}"
-    return NetError(
-        f"label {values[first].item():g} at {place} (of labels of shape {list(labels.shape)}; {int(bad.sum())} are out "
-        f"of range) is no class; accepted: 0 to {classes - 1}{ignored}; correct the labels, raise num_output of the "
-        f"layer that makes the {classes} scores, or leave such labels out with loss_param {{ ignore_label: ... }}"
-    )
-
-
-def keep_mask(index: Tensor, ignore_label: int | None) -> tuple[Tensor, Tensor | None]:
-    """The labels with 0 where ignored, and which count (None: all do)."""
-    if ignore_label is None:
-        return index, None
-    keep = index != ignore_label
-    return index * keep, keep
 
 
 # ---- normalisation
@@ -124,7 +73,7 @@ class ClassLoss(Loss):
     labels in the scores' rank, and ``lower_losses``: the losses of the places in ONNX.
     """
 
-    blocks = ("loss_param", "softmax_param")
+    blocks: ClassVar[tuple[str, ...]] = ("loss_param", "softmax_param")
     tops = Between(1, 2)
     constant_bottoms = (1,)
 
@@ -185,30 +134,16 @@ class ClassLoss(Loss):
         raise NotImplementedError
 
 
-def lower_labels(
-    g: GraphBuilder, labels: Value, scores: Value, axis: int, ignore_label: int | None
-) -> tuple[Value, Value | None]:
-    """`label_index` and `keep_mask` in ONNX."""
-    dims = label_shape(tuple(-1 if dim is None else dim for dim in scores.shape), axis)  # type: ignore[misc]
-    index = g.cast(g.reshape(labels, dims), "int64")
-    if ignore_label is None:
-        return index, None
-    ignored = g.const(ignore_label, "int64")
-    keep = g.op("Not", g.op("Equal", index, ignored))
-    return g.op("Where", keep, index, g.const(0, "int64")), keep
-
-
-def lower_normalizer(
-    g: GraphBuilder, mode: str, scores: Value, labels: Value, axis: int, keep: Value | None
-) -> Value:
+def lower_normalizer(g: GraphBuilder, mode: str, scores: Value, labels: Value, axis: int, keep: Value | None) -> Value:
     """`normalizer` in ONNX, for a symbolic batch too."""
     if mode == "VALID" and keep is not None:
         count = g.reduce("Sum", g.cast(keep, "float32"), range(scores.rank), keepdims=False)
         return g.op("Max", count, g.const(1.0))
     counted = {"FULL": (*scores.shape[:axis], *scores.shape[axis + 1 :]), "BATCH_SIZE": scores.shape[:axis]}
     dims = counted.get("FULL" if mode == "VALID" else mode, ())
-    if None not in dims:
-        return g.const(float(max(1, math.prod(dims))))  # type: ignore[arg-type]
+    fixed = [dim for dim in dims if dim is not None]
+    if len(fixed) == len(dims):
+        return g.const(float(max(1, math.prod(fixed))))
     places = g.cast(g.op("Size", labels), "float32")
     if mode == "BATCH_SIZE":
         places = g.op("Div", places, g.const(float(math.prod(scores.static(i) for i in range(axis + 1, scores.rank)))))

@@ -99,10 +99,8 @@ class _SMSoftmaxLoss(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, scores: Tensor, index: Tensor, weight: Tensor | float, margin: float, axis: int
-    ) -> Tensor:
-        others = scores.scatter(axis, index, torch.finfo(scores.dtype).min)
+    def forward(ctx: Any, scores: Tensor, index: Tensor, weight: Tensor | float, margin: float, axis: int) -> Tensor:
+        others = scores.clone().scatter_(axis, index, torch.finfo(scores.dtype).min)
         largest = others.amax(axis, keepdim=True)
         total, unit = _exponentials(others, index, largest, axis)
         log_rest = wide(total if unit is None else total / unit).log_()
@@ -127,9 +125,7 @@ class _SMSoftmaxLoss(torch.autograd.Function):
         return gradient, None, None, None, None
 
 
-def _exponentials(
-    others: Tensor, index: Tensor, largest: Tensor, axis: int
-) -> tuple[Tensor, Tensor | None]:
+def _exponentials(others: Tensor, index: Tensor, largest: Tensor, axis: int) -> tuple[Tensor, Tensor | None]:
     """others becomes c e^(z_j - M), in place, with one factor c a row; returns c S and c (None: 1).
 
     torch's softmax does this in one pass: c is 1 / its own sum, which rounds too much at many classes, so it is
