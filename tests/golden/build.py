@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from caffe_compat.errors import CaffeCompatError
 from caffe_compat.proto import read_net
 from tests.golden.cases import Case
 
+UNKNOWN_FIELD = re.compile(r"unknown field '(\w+)' in (\w+)")
 Arrays = Mapping[str, np.ndarray]
 
 
@@ -23,6 +25,14 @@ def skip_missing(names: Iterable[str], known: Iterable[str] = caffe_compat.layer
     """Count the case as missing when it needs a layer type (or another registered name) that is not there."""
     if missing := sorted(set(names) - set(known)):
         pytest.skip("missing: " + ", ".join(missing))
+
+
+def skip_missing_in(prototxt: str | Path) -> None:
+    """Count the case as missing when its net has layer types or fields (of forks) that are not there."""
+    document = read_net(prototxt)
+    skip_missing(layer.type for layer in document.message.layer)
+    unknown = {f"{message}.{field}" for note in document.notes for field, message in UNKNOWN_FIELD.findall(note)}
+    skip_missing(unknown, ())
 
 
 def types_of(prototxt: str | Path) -> set[str]:
@@ -35,7 +45,7 @@ def types_of(prototxt: str | Path) -> set[str]:
 
 def build_net(case: Case) -> Any:
     """The net of a layer or fuzz case, with its weights; its files are written into the working directory."""
-    skip_missing(case.meta["layer_types"])
+    skip_missing_in(case.text("prototxt"))
     for name, content in case.part("file").items():
         Path(name).write_bytes(content.tobytes())
     state = {"phase": case.text("phase"), "level": case.meta["level"], "stages": case.meta["stages"]}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from caffe_compat.api import load_net
-from tests.golden.build import param, skip_missing, types_of
+from tests.golden.build import param, skip_missing_in
 from tests.golden.cases import Case
 from tests.golden.compare import Comparison, difference, to_numpy
 from tests.golden.distribution import differences, same_distribution
@@ -16,7 +16,7 @@ from tests.golden.distribution import differences, same_distribution
 
 @pytest.mark.golden("init")
 def test_fillers(case: Case) -> None:
-    skip_missing(types_of(case.text("prototxt")))
+    skip_missing_in(case.text("prototxt"))
     net = load_net(case.text("prototxt"), phase=case.text("phase"))
     problems = []
     for key, stat in case.part("stat").items():

@@ -10,7 +10,7 @@ import torch
 
 from tests.golden.build import build_net, param, tensors
 from tests.golden.cases import Case
-from tests.golden.compare import ROUNDING_ONLY, Comparison
+from tests.golden.compare import Comparison, rounding_noise
 from tests.golden.distribution import same_distribution
 from tests.onnx_run import OPSETS, lowered, run_onnx
 
@@ -75,10 +75,9 @@ def compare_gradients(compare: Comparison, net: Any, inputs: dict[str, torch.Ten
     """A gradient that autograd did not compute counts as zeros."""
     ours = {f"grad.{name}": inputs[name] for name in compare.case.part("grad")}
     ours |= {f"pgrad.{key}": param(net, key) for key in compare.case.part("pgrad")}
-    largest = {key: float(np.abs(compare.case.arrays[key]).max(initial=0.0)) for key in ours}
-    rounding = ROUNDING_ONLY * max(largest.values(), default=0.0)
+    noise = rounding_noise({key: compare.case.arrays[key] for key in ours})
     for key, tensor in ours.items():
-        compare(key, gradient(tensor), noise=rounding if 0 < largest[key] < rounding else 0.0)
+        compare(key, gradient(tensor), noise=noise[key])
 
 
 def gradient(tensor: torch.Tensor) -> torch.Tensor:

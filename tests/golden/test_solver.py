@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from caffe_compat.api import load_net
-from tests.golden.build import param, set_params, skip_missing, tensors, types_of
+from tests.golden.build import param, set_params, skip_missing_in, tensors
 from tests.golden.cases import Case
 from tests.golden.compare import PRINTED, Comparison, to_numpy
 from tests.golden.training import Recorder, skip_missing_solver
@@ -20,7 +20,7 @@ from tests.golden.training import Recorder, skip_missing_solver
 @pytest.mark.golden("solver")
 def test_solver(case: Case) -> None:
     Path("net.prototxt").write_text(case.text("net"))
-    skip_missing(types_of(case.text("net")))
+    skip_missing_in(case.text("net"))
     skip_missing_solver(case.text("solver"))
     recorder = Recorder(case.text("solver"), passes(case.part("data")))
     net = recorder.solver.net

@@ -26,7 +26,7 @@ class Recorder:
 
     def __init__(self, solver: str | Path, inputs: Iterator[Inputs] | None = None) -> None:
         self.events: list[Event] = []
-        self.solver = Solver(solver, listener=self.events.append)
+        self.solver = Solver(solver, log=self.events.append)
         self.feed: Callable[[], Inputs] | None = None if inputs is None else lambda: next(inputs)
 
     def step(self, iterations: int) -> None:
