@@ -19,6 +19,7 @@ from caffe_compat.proto import pb
 from caffe_compat.weights import wire
 from caffe_compat.weights.blob import StoredBlob, decode_blob, encode_blob
 from caffe_compat.weights.caffemodel import write_blobs, write_caffemodel
+from caffe_compat.weights.formats import foreign
 
 _LEARNED_NET, _HISTORY = 2, 3
 _REMEDY = "accepted: the .solverstate of a snapshot, whose .caffemodel lies beside it"
@@ -86,8 +87,8 @@ def read_state(path: str | os.PathLike[str]) -> StoredState:
         data = memoryview(path.read_bytes())
     except OSError as error:
         raise SolverError(f"cannot read the snapshot {path}: {error.strerror}; {_REMEDY}") from error
-    if bytes(data[:4]) == b"\x89HDF":
-        raise SolverError(f"{path} is an HDF5 file; {_REMEDY}, in binary form (snapshot_format: BINARYPROTO)")
+    if found := foreign(data):
+        raise SolverError(f"{path} is no snapshot, it is {found}; {_REMEDY}, in binary form (BINARYPROTO)")
     try:
         message, history = _parse(path, data)
     except wire.DamagedError as error:

@@ -14,7 +14,7 @@ from caffe_compat.net import Net, Node
 from caffe_compat.proto import pb, read_binary, upgrade_net
 from caffe_compat.weights import wire
 from caffe_compat.weights.blob import StoredBlob, decode_blob, encode_blob
-from caffe_compat.weights.formats import ACCEPTED, what_is
+from caffe_compat.weights.formats import ACCEPTED, foreign, other_message
 
 _LAYER, _V1_LAYERS = 100, 2
 _NAME = {_LAYER: 1, _V1_LAYERS: 4}
@@ -84,7 +84,7 @@ def _read(path: Path) -> memoryview:
         data = memoryview(path.read_bytes())
     except OSError as error:
         raise WeightsError(f"cannot read the weights {path}: {error.strerror}; give a .caffemodel file") from error
-    found = what_is(path, data)
+    found = foreign(data) or other_message(data)
     if found:
         raise WeightsError(f"{path} is no weight file, it is {found}; {ACCEPTED}")
     return data

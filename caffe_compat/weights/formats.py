@@ -1,9 +1,8 @@
-"""What a file is that was given as weights but is none."""
+"""What a file is that was given as weights or as a snapshot but is none."""
 
 from __future__ import annotations
 
 import string
-from pathlib import Path
 
 from caffe_compat.weights import wire
 
@@ -19,8 +18,8 @@ _MAGIC = {
 }
 
 
-def what_is(path: Path, data: memoryview) -> str | None:
-    """What ``data`` of the file ``path`` is, if it is surely not weights in Caffe's binary form."""
+def foreign(data: memoryview) -> str | None:
+    """What the content of a file is, if it is surely no binary message."""
     head = bytes(data[:64])
     if not head:
         return "empty (0 bytes)"
@@ -31,11 +30,11 @@ def what_is(path: Path, data: memoryview) -> str | None:
         return "a safetensors file"
     if all(chr(byte) in string.printable for byte in head):
         return "a text file; weights are binary (a prototxt is the net, not its weights)"
-    return _message_kind(data)
+    return None
 
 
-def _message_kind(data: memoryview) -> str | None:
-    """Other protobuf messages. A NetParameter's field 1 is its name; theirs is a number."""
+def other_message(data: memoryview) -> str | None:
+    """What the content of a file is, if it is a message but no NetParameter, whose field 1 is a name, no number."""
     try:
         kinds = {field.number: field.kind for field in wire.fields(data)}
     except wire.DamagedError:

@@ -1,0 +1,194 @@
+"""Snapshots: a continued run equals an undisturbed one, and every file that is none says what it is."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from caffe_compat.errors import CaffeCompatError, SolverError
+from caffe_compat.proto import pb, read_binary
+from caffe_compat.solver import RULES, snapshot
+from tests.solver.making import Run, make_experiment, parameters
+
+MOMENTUM = {"AdaGrad": None, "RMSProp": None}
+
+
+@pytest.fixture(autouse=True)
+def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("kind", sorted(RULES))
+@pytest.mark.parametrize("at", [3, 6])
+def test_continued_run_is_bit_equal(tmp_path: Path, kind: str, at: int) -> None:
+    """Weights, history, every displayed loss and every test: with augmentation, dropout and a moving average."""
+    path = make_experiment(tmp_path, type=f'"{kind}"', momentum=MOMENTUM.get(kind, "0.9"))
+    whole = Run(path)
+    whole.solver.solve()
+    continued = Run(path, snapshot=f"snap_iter_{at}.solverstate")
+    assert continued.solver.iter == at
+    continued.solver.solve()
+    assert parameters(continued.solver) == parameters(whole.solver)
+    kinds = ("train_loss", "train_output", "lr", "testing", "test_output", "loss")
+    after = [row for row in whole.rows("train_loss", "lr", "testing") if row[1] >= at]
+    assert continued.rows(*kinds)[-len(after) :] == whole.rows(*kinds)[-len(after) :]
+    assert continued.rows("train_loss", "lr", "testing") == after
+
+
+def test_drawn_seed_is_restored(tmp_path: Path) -> None:
+    """Without random_seed another process draws another seed; its data goes on as in the first all the same."""
+    path = make_experiment(tmp_path, random_seed=None)
+    whole = Run(path)
+    assert "random_seed" in whole.texts("note")[0]
+    whole.solver.solve()
+    continued = Run(path)
+    assert continued.solver.seed != whole.solver.seed
+    continued.solver.restore("snap_iter_6.solverstate")
+    continued.solver.solve()
+    assert parameters(continued.solver) == parameters(whole.solver)
+    assert continued.solver.seed == whole.solver.seed
+
+
+def test_two_runs_are_bit_equal(tmp_path: Path) -> None:
+    path = make_experiment(tmp_path)
+    results = []
+    for seed in (7, 7, 8):
+        run = Run(path, seed=seed)
+        run.solver.step(5)
+        results.append(parameters(run.solver))
+    assert results[0] == results[1] != results[2]
+
+
+def test_a_state_is_what_caffe_reads(tmp_path: Path) -> None:
+    """History in the order of the parameters, the statistics of BatchNorm among them (zeros)."""
+    run = Run(make_experiment(tmp_path))
+    run.solver.step(3)
+    state = read_binary("snap_iter_3.solverstate", "SolverState")
+    shapes = [tuple(entry.tensor.shape) for entry in run.solver.net.learnable]
+    assert [tuple(blob.shape.dim) for blob in state.history] == shapes
+    assert (state.iter, state.learned_net, state.current_step) == (3, "snap_iter_3.caffemodel", 0)
+    assert [np.any(blob.data) for blob in state.history] == [True, True, False, False, False, True, True, True, True]
+    assert len(state.resume.source) == 2
+
+
+def test_a_state_of_caffe_starts_the_data_anew(tmp_path: Path) -> None:
+    path = make_experiment(tmp_path)
+    Run(path).solver.step(3)
+    state = read_binary("snap_iter_3.solverstate", "SolverState")
+    state.ClearField("resume")
+    Path("caffe.solverstate").write_bytes(state.SerializeToString())
+    run = Run(path, snapshot="caffe.solverstate")
+    assert run.solver.iter == 3
+    assert run.solver.net.sources["data"].position == 0
+
+
+def test_snapshot_in_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """learned_net is relative to the working directory, as in Caffe; a moved pair is found together."""
+    path = make_experiment(tmp_path)
+    Run(path).solver.step(3)
+    (tmp_path / "moved").mkdir()
+    for file in tmp_path.glob("snap_iter_3.*"):
+        shutil.move(file, tmp_path / "moved")
+    assert Run(path, snapshot="moved/snap_iter_3.solverstate").solver.iter == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("snap_iter_3.caffemodel", r"is a \.caffemodel: it holds weights only, give it with --weights"),
+        ("missing.solverstate", "cannot read the snapshot missing.solverstate: No such file"),
+        ("cut.solverstate", r"cut\.solverstate \(\d+ bytes\) is truncated, damaged, or no solver state: at byte"),
+        ("other.solverstate", "holds 2 history blobs, this solver of type SGD has 9"),
+        ("shape.solverstate", r"history blob 0 has shape \[5\]"),
+        ("alone.solverstate", "its weights gone.caffemodel are not there"),
+        ("h5.solverstate", "is an HDF5 file"),
+        ("net.prototxt", "it is a text file"),
+        ("empty.solverstate", r"it is empty \(0 bytes\)"),
+    ],
+)
+def test_refused_states(tmp_path: Path, name: str, expected: str) -> None:
+    run = Run(make_experiment(tmp_path))
+    run.solver.step(3)
+    before = parameters(run.solver)
+    whole = Path("snap_iter_3.solverstate").read_bytes()
+    Path("cut.solverstate").write_bytes(whole[: len(whole) * 2 // 3])
+    Path("h5.solverstate").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(64))
+    Path("empty.solverstate").write_bytes(b"")
+    state = pb.SolverState.FromString(whole)
+    state.learned_net = "gone.caffemodel"
+    Path("alone.solverstate").write_bytes(state.SerializeToString())
+    state.learned_net = "snap_iter_3.caffemodel"
+    state.history[0].shape.dim[:] = [5]
+    Path("shape.solverstate").write_bytes(state.SerializeToString())
+    del state.history[2:]
+    Path("other.solverstate").write_bytes(state.SerializeToString())
+    with pytest.raises(SolverError, match=expected):
+        run.solver.restore(name)
+    assert parameters(run.solver) == before
+    assert run.solver.iter == 3
+
+
+def test_every_truncation_is_told(tmp_path: Path) -> None:
+    """Cut anywhere, a state is refused or (cut between two fields) lacks history: never read half."""
+    run = Run(make_experiment(tmp_path))
+    run.solver.step(3)
+    whole = Path("snap_iter_3.solverstate").read_bytes()
+    for length in range(0, len(whole), 37):
+        Path("cut.solverstate").write_bytes(whole[:length])
+        with pytest.raises(SolverError):
+            run.solver.restore("cut.solverstate")
+
+
+def test_missing_folder_is_told_before_the_training(tmp_path: Path) -> None:
+    path = make_experiment(tmp_path, snapshot_prefix='"not/there/snap"')
+    with pytest.raises(SolverError, match="there is no folder not/there; create it"):
+        Run(path)
+    path = make_experiment(tmp_path, snapshot_prefix='"not/there/snap"', snapshot=None)
+    run = Run(path)
+    with pytest.raises(SolverError, match="there is no folder not/there; create it"):
+        run.solver.solve()
+    assert run.solver.iter == 0
+
+
+def test_prefix_that_is_a_folder_and_no_prefix(tmp_path: Path) -> None:
+    """As in Caffe the solver's file gives the name."""
+    (tmp_path / "out").mkdir()
+    Run(make_experiment(tmp_path, snapshot_prefix='"out/"')).solver.step(3)
+    assert (tmp_path / "out" / "solver_iter_3.solverstate").exists()
+    Run(make_experiment(tmp_path, snapshot_prefix=None)).solver.step(3)
+    assert (tmp_path / "solver_iter_3.caffemodel").exists()
+
+
+def test_text_without_prefix_is_refused(tmp_path: Path) -> None:
+    text = make_experiment(tmp_path, snapshot_prefix=None).read_text()
+    with pytest.raises(SolverError, match="snapshot is given but not snapshot_prefix"):
+        Run(text)
+
+
+def test_a_full_disk_does_not_end_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message comes, old files stay, the next snapshot is tried; a last one that fails is an error at the end."""
+    run = Run(make_experiment(tmp_path))
+    run.solver.step(3)
+    before = {file.name: file.read_bytes() for file in tmp_path.glob("snap*")}
+    write = snapshot.write_caffemodel
+
+    def full(net: object, file: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(snapshot, "write_caffemodel", full)
+    run.solver.step(3)
+    assert run.solver.iter == 6
+    assert "the disk is full" in run.texts("note")[-1]
+    assert {file.name: file.read_bytes() for file in tmp_path.glob("*snap*")} == before
+    monkeypatch.setattr(snapshot, "write_caffemodel", write)
+    run.solver.step(3)
+    assert (tmp_path / "snap_iter_9.solverstate").exists()
+    monkeypatch.setattr(snapshot, "write_caffemodel", full)
+    run = Run(make_experiment(tmp_path, snapshot=None))
+    with pytest.raises(CaffeCompatError, match="the disk is full"):
+        run.solver.solve()
+    assert run.solver.iter == 12
