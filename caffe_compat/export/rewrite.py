@@ -47,8 +47,8 @@ class Rewrite:
             self.notes.append(f"left out: '{loss.name}' ({loss.type}), an auxiliary loss, and what only it needs")
         removed = tainted | {index for index, layer in enumerate(layers) if is_loss(layer)}
         body = [item for index, item in enumerate(self.kept) if index not in removed]
-        added = self._probabilities(body, heads)
-        wanted = [top for _, layer in added for top in layer.top] + bare_scores(heads, body + added)
+        added, wanted = self._probabilities(body, heads)
+        wanted += bare_scores(heads, body + added)
         wanted += measured(layers, tainted, given) if not wanted else []
         wanted += own_outputs(layers, removed, given)
         if not wanted:
@@ -57,21 +57,26 @@ class Rewrite:
         self.layers = self._inputs(needed) + [item for item in needed if not is_data(item[1])]
         return self
 
-    def _probabilities(self, body: list[Placed], heads: list[Head]) -> list[Placed]:
-        """A Softmax or Sigmoid for each loss that has one, unless the net has that layer already."""
+    def _probabilities(self, body: list[Placed], heads: list[Head]) -> tuple[list[Placed], list[str]]:
+        """A Softmax or Sigmoid for each loss that has one, unless the net has that layer already; and their tops."""
         taken = {name for _, layer in body for name in (layer.name, *layer.top)}
-        there = {(layer.type, layer.bottom[0]) for _, layer in body if layer.bottom}
+        there = {(layer.type, layer.bottom[0]): layer.top[0] for _, layer in body if layer.bottom and layer.top}
         heads = [head for head in heads if head.scores and head.scores[0] == head.layer.bottom[0]]
         several = len({head.scores[0] for head in heads}) > 1
         added: list[Placed] = []
+        tops: list[str] = []
         for head in heads:
             name = _free(f"prob_{head.scores[0]}" if several else "prob", taken)
             layer = probability_layer(head.layer, name, head.layer.top[1] if len(head.layer.top) > 1 else name)
-            if layer is not None and (layer.type, layer.bottom[0]) not in there:
-                there.add((layer.type, layer.bottom[0]))
+            if layer is None:
+                continue
+            key = (layer.type, layer.bottom[0])
+            if key not in there:
+                there[key] = layer.top[0]
                 taken.update((name, layer.top[0]))
                 added.append((self.kept[head.index][0], layer))
-        return added
+            tops.append(there[key])
+        return added, list(dict.fromkeys(tops))
 
     def _inputs(self, needed: list[Placed]) -> list[Placed]:
         """Input layers for the tops of data layers that are read."""

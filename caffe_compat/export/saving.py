@@ -25,14 +25,14 @@ _SMALL = 1024
 
 
 @contextmanager
-def staged(model: onnx.ModelProto, out: str | os.PathLike[str], limit: int = LIMIT) -> Iterator[onnx.ModelProto | Path]:
+def staged(model: onnx.ModelProto, out: str | os.PathLike[str]) -> Iterator[onnx.ModelProto | Path]:
     """Checks the model and gives it for verification: itself, or the path of a large one in a temporary folder.
 
     At the end of the ``with`` block it is written to ``out``; after an exception nothing is. Raises ExportError for an
     invalid graph, CaffeCompatError where the file cannot be written.
     """
     out = Path(out)
-    if sum(len(tensor.raw_data) for tensor in model.graph.initializer) < limit:
+    if sum(len(tensor.raw_data) for tensor in model.graph.initializer) < LIMIT:
         check_model(model)
         yield model
         with atomic_write(out) as file:

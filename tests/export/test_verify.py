@@ -1,0 +1,107 @@
+"""Comparing a graph with its net, and finding where it departs."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+
+from caffe_compat import ExportError, load_net
+from caffe_compat.export import lower_net
+from caffe_compat.export.verify import verify
+from tests.export.nets import DEPLOY, from_input
+
+
+@pytest.fixture(scope="module")
+def lenet():
+    return load_net(DEPLOY, seed=1)
+
+
+def changed(model, name, change):
+    """The model with another value of one initializer."""
+    for tensor in model.graph.initializer:
+        if tensor.name == name:
+            tensor.CopyFrom(numpy_helper.from_array(change(numpy_helper.to_array(tensor)), name))
+            return model
+    raise KeyError(name)
+
+
+def test_a_right_graph(lenet):
+    report = verify(lenet, lower_net(lenet))
+    assert report.ok
+    assert {c.batch for c in report.comparisons} == {1, 4, 2}
+    assert {c.output for c in report.comparisons} == {"prob", "ip2"}  # the scores too: a Softmax can hide much
+    assert all(c.same_class == c.rows == c.batch for c in report.comparisons)
+    report.check()
+
+
+def test_a_wrong_weight_is_found_and_placed(lenet):
+    model = changed(lower_net(lenet), "ip1.bias", lambda value: value + np.float32(0.5))
+    report = verify(lenet, model)
+    assert not report.ok
+    with pytest.raises(ExportError) as caught:
+        report.check()
+    text = str(caught.value)
+    assert "blob 'ip1' of layer 'ip1' (InnerProduct), <text>:" in text
+    assert "is the first to differ" in text
+    assert "equal   pool1" in text
+    assert "DIFFERS ip1:ip1" in text
+
+
+def test_a_wrong_operator_is_found_and_placed(lenet):
+    model = lower_net(lenet)
+    next(node for node in model.graph.node if node.name == "relu1").op_type = "Abs"
+    assert "layer 'relu1' (ReLU)" in verify(lenet, model).departure
+
+
+def test_a_shape_that_differs_is_told():
+    body = 'layer { name: "r" type: "ReLU" bottom: "data" top: "r" }\n'
+    net = load_net(from_input(body, 2, 3, 4, 4))
+    model = lower_net(net)
+    node = model.graph.node[0]
+    node.op_type = "Transpose"
+    node.attribute.append(onnx.helper.make_attribute("perm", [0, 2, 1, 3]))
+    del model.graph.output[0].type.tensor_type.shape.dim[:]
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    assert "shape [1, 4, 3, 4] in onnxruntime, [1, 3, 4, 4] in torch" in verify(net, model).departure
+
+
+def test_the_net_is_left_as_it_was(lenet):
+    text = from_input(
+        'layer { name: "bn" type: "BatchNorm" bottom: "data" top: "y" batch_norm_param { use_global_stats: false } }',
+        4,
+        3,
+    )
+    net = load_net(text)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    verify(net, lower_net(net), batches=[4, 6])
+    assert all((net.state_dict()[name] == value).all() for name, value in before.items())
+    assert not net.keep_blobs
+
+
+def test_nan_has_to_be_in_the_same_places():
+    net = load_net(from_input('layer { name: "s" type: "Scale" bottom: "data" top: "y" }\n', 2, 3))
+    with torch.no_grad():
+        net.layer("s").blobs[0][1] = float("nan")
+    assert verify(net, lower_net(net)).ok
+    report = verify(net, changed(lower_net(net), "s.weight", np.nan_to_num))
+    assert report.worst == float("inf")
+    assert "layer 's' (Scale)" in report.departure
+
+
+def test_another_nets_file_is_refused(lenet):
+    other = load_net(from_input('layer { name: "r" type: "ReLU" bottom: "data" top: "r" }\n', 2, 3))
+    with pytest.raises(ExportError, match="is not this net: it has r"):
+        verify(lenet, lower_net(other))
+
+
+def test_chosen_batches_that_the_net_refuses():
+    body = 'layer { name: "r" type: "Reshape" bottom: "data" top: "r" reshape_param { shape { %s } } }\n'
+    body %= "dim: 2 dim: -1 dim: 3"
+    net = load_net(from_input(body, 4, 3))
+    report = verify(net, lower_net(net), batches=[4, 6])
+    assert report.ok
+    with pytest.raises(ExportError, match="batch size 3 is not compared"):
+        verify(net, lower_net(net), batches=[3])
