@@ -75,7 +75,7 @@ class Solver:
             for index, plan in enumerate(plans)
         ]
         if channels_last:
-            self.net.to(memory_format=torch.channels_last)
+            self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for test_net in self.test_nets:
             share_trained_layers(self.net, test_net)
         self.iter = 0
