@@ -13,18 +13,20 @@ if TYPE_CHECKING:
     from caffe_compat.export.classifier import Classifier
     from caffe_compat.export.deploy import Deployed, deploy_net
     from caffe_compat.export.lower import Lowered, lower_net
-    from caffe_compat.export.onnx_file import ExportReport, export_onnx
+    from caffe_compat.export.onnx_file import export_onnx
     from caffe_compat.export.opsets import DEFAULT_OPSET, NEWEST_OPSET, OLDEST_OPSET, SUPPORTED_OPSETS
     from caffe_compat.export.preprocessing import Preprocessing
+    from caffe_compat.export.report import ExportReport
     from caffe_compat.export.runtime import open_session
 
 _HOMES = {
     "classifier": ("Classifier",),
     "deploy": ("Deployed", "deploy_net"),
     "lower": ("Lowered", "lower_net"),
-    "onnx_file": ("ExportReport", "export_onnx"),
+    "onnx_file": ("export_onnx",),
     "opsets": ("DEFAULT_OPSET", "NEWEST_OPSET", "OLDEST_OPSET", "SUPPORTED_OPSETS"),
     "preprocessing": ("Preprocessing",),
+    "report": ("ExportReport",),
     "runtime": ("open_session",),
 }
 _LAZY = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names}

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import onnx
 
+from caffe_compat.export.graph import tensor_info
 from caffe_compat.export.probes import Probe
 from caffe_compat.export.reference import run_layers
 from caffe_compat.export.runtime import open_session
-from caffe_compat.export.scores import shapeless_info
 from caffe_compat.net import Net, Node
 
 _SHOWN = 12
@@ -80,6 +80,6 @@ def _layer_of(graph_node: str, layers: set[str]) -> str:
 
 def _run(model: onnx.ModelProto, names: list[str], feed: dict[str, np.ndarray], threads: int | None) -> dict[str, Any]:
     known = {output.name for output in model.graph.output}
-    model.graph.output.extend(shapeless_info(name) for name in dict.fromkeys(names) if name not in known)
+    model.graph.output.extend(tensor_info(name, None) for name in dict.fromkeys(names) if name not in known)
     session = open_session(model.SerializeToString(), "cpu", threads)
     return dict(zip(names, session.run(names, feed), strict=True))

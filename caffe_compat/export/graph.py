@@ -7,7 +7,7 @@ opsets from 13.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -151,6 +151,25 @@ class GraphBuilder:
         """x + offset; x itself for an offset of 0."""
         return x if offset == 0 else self.op("Add", x, self.const(offset))
 
+    def scan(
+        self, step: Callable[..., Iterable[str]], states: Sequence[str], sequences: Sequence[str], num_outputs: int = 1
+    ) -> tuple[Value, ...]:
+        """A loop over axis 0 of the sequences. Returns the last states, then the outputs, stacked.
+
+        ``step(body, *states, *items)`` gives the next states, then the outputs of one item. It adds its nodes to
+        ``body``, a builder of its own, and reads nothing but its arguments and what it makes there.
+        """
+        body = GraphBuilder(self.opset, self._parameter_names)
+        body._names, body.layer_name = self._names, self.layer_name
+        arguments = [Value(self.unique(self._here("item"))) for _ in (*states, *sequences)]
+        results = [body.op("Identity", value) for value in step(body, *arguments)]
+        graph = body.model(
+            "step", *([tensor_info(name, None) for name in names] for names in (arguments, results))
+        ).graph
+        count = len(states) + num_outputs
+        found = self.op("Scan", *states, *sequences, num_outputs=count, body=graph, num_scan_inputs=len(sequences))
+        return found if count > 1 else (found,)
+
     # ---- names and the finished model
 
     def rename(self, value: str, blob: str) -> None:
@@ -185,6 +204,6 @@ class GraphBuilder:
         return f"{self.layer_name}/{name}" if self.layer_name else name
 
 
-def tensor_info(name: str, dims: Sequence[int | str | None]) -> onnx.ValueInfoProto:
-    """A float32 graph input or output."""
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(dims))
+def tensor_info(name: str, dims: Sequence[int | str | None] | None) -> onnx.ValueInfoProto:
+    """A float32 graph input or output; ``dims`` None: of any shape."""
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, None if dims is None else list(dims))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,38 +20,14 @@ from caffe_compat.export.input_shape import InputShapes
 from caffe_compat.export.lower import SYMBOLIC, lower
 from caffe_compat.export.opsets import checked_opset
 from caffe_compat.export.prepend import prepend_preprocessing
-from caffe_compat.export.preprocessing import Preprocessing, to_metadata
+from caffe_compat.export.preprocessing import to_metadata
+from caffe_compat.export.report import ExportReport, sizes
 from caffe_compat.export.saving import staged
+from caffe_compat.export.unknown import refuse_unknown_types
 from caffe_compat.export.verify import TOLERANCE, VerifyReport, verify
 from caffe_compat.net import Net
 from caffe_compat.proto import read_net
 from caffe_compat.weights import load_weights
-
-
-@dataclass
-class ExportReport:
-    """What was written. ``batch``: "N", or the number that the batch size is fixed to."""
-
-    path: Path
-    opset: int
-    batch: str | int | None
-    inputs: dict[str, list[int | str]]
-    outputs: dict[str, list[int | str]]
-    nodes: int
-    bytes: int
-    seconds: float
-    preprocessing: Preprocessing
-    verified: VerifyReport | None = None
-    notes: list[str] = field(default_factory=list)
-
-    def __str__(self) -> str:
-        lines = [
-            f"{self.path}: opset {self.opset}, {self.nodes} nodes, {self.bytes / 1e6:.3g} MB, {self.seconds:.2g} s",
-            *(f"  input  {name} {sizes}" for name, sizes in self.inputs.items()),
-            *(f"  output {name} {sizes}" for name, sizes in self.outputs.items()),
-            f"  {str(self.verified).splitlines()[0] if self.verified else 'not verified'}",
-        ]
-        return "\n".join(lines + [f"  note: {note}" for note in self.notes])
 
 
 def export_onnx(
@@ -106,7 +81,7 @@ def export_onnx(
         prepend_preprocessing(model, facts)
     helper.set_model_props(model, to_metadata(facts, opset))
     report = ExportReport(
-        Path(out), opset, lowered.batch, _sizes(model.graph.input), _sizes(model.graph.output), len(model.graph.node),
+        Path(out), opset, lowered.batch, sizes(model.graph.input), sizes(model.graph.output), len(model.graph.node),
         0, 0.0, facts, None, notes,
     )  # fmt: skip
     with staged(model, out) as candidate:
@@ -168,6 +143,7 @@ def _shapes(input_shape: Any, document: Any, built: Net | None) -> InputShapes:
 
 
 def _rebuild(deployed: Deployed, level: int, stages: Sequence[str]) -> Net:
+    refuse_unknown_types(deployed.document)
     return Net(deployed.document, "TEST", level, tuple(stages), seed=0)
 
 
@@ -190,10 +166,3 @@ def _copy_blobs(source: Net, target: Net) -> None:
         for node in target.nodes:
             for blob, value in zip(node.layer.blobs, layers[node.name].blobs if node.layer.blobs else (), strict=True):
                 blob.copy_(value)
-
-
-def _sizes(values: Any) -> dict[str, list[int | str]]:
-    return {
-        v.name: [d.dim_param or (d.dim_value if d.HasField("dim_value") else "?") for d in v.type.tensor_type.shape.dim]
-        for v in values
-    }

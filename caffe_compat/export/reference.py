@@ -67,7 +67,9 @@ def _undisturbed(net: Net, inputs: Mapping[str, np.ndarray]) -> Iterator[dict[st
     """Gives the inputs to call the net with; afterwards statistics, sources and settings are what they were."""
     device = next((param.tensor.device for param in net.learnable), torch.device("cpu"))
     tensors = {name: torch.from_numpy(np.array(value)).to(device) for name, value in inputs.items()}
-    buffers = {name: buffer.clone() for name, buffer in net.named_buffers()}
+    buffers = [
+        (module, name, value, _copy(value)) for module in net.modules() for name, value in module._buffers.items()
+    ]
     layers = [(node, node.layer) for node in net.nodes if isinstance(node.layer, SourceLayer)]
     sources = [layer.source for _, layer in layers]
     keep_blobs, net.keep_blobs = net.keep_blobs, True
@@ -75,6 +77,10 @@ def _undisturbed(net: Net, inputs: Mapping[str, np.ndarray]) -> Iterator[dict[st
         for node, layer in layers:
             zeros = zip(node.tops, node.top_shapes, strict=True)
             layer.source = _Given(tuple(tensors.get(n, torch.zeros(shape)) for n, shape in zeros))
+        for node in net.nodes:
+            reset = getattr(node.layer, "reset", None)
+            if callable(reset):  # recurrent layers: a graph begins without memory
+                reset()
         given = net.inputs
         shapes = net.shapes
         with torch.no_grad():
@@ -83,9 +89,19 @@ def _undisturbed(net: Net, inputs: Mapping[str, np.ndarray]) -> Iterator[dict[st
         net.keep_blobs, net.blobs = keep_blobs, {}
         for (_, layer), source in zip(layers, sources, strict=True):
             layer.source = source
-        with torch.no_grad():
-            for name, buffer in net.named_buffers():
-                buffer.copy_(buffers[name])
+        _restore(buffers)
+
+
+def _copy(value: Tensor | None) -> Tensor | None:
+    return None if value is None else value.clone()
+
+
+def _restore(buffers: list[tuple[torch.nn.Module, str, Tensor | None, Tensor | None]]) -> None:
+    """Put back the tensors that were there, with the values that they had."""
+    for module, name, value, saved in buffers:
+        module._buffers[name] = value
+        if value is not None and saved is not None:
+            value.copy_(saved)
 
 
 def _array(tensor: Tensor) -> np.ndarray:

@@ -28,15 +28,8 @@ def with_scores(model: bytes | str | os.PathLike[str], blobs: set[str]) -> tuple
     names = [name for name in names if name in blobs and name not in outputs and _is_made(graph, name)]
     if not names:
         return None
-    graph.output.extend(shapeless_info(name) for name in names)
+    graph.output.extend(tensor_info(name, None) for name in names)
     return loaded.SerializeToString(), names
-
-
-def shapeless_info(name: str) -> onnx.ValueInfoProto:
-    """A float32 output whose sizes are left to onnxruntime."""
-    info = tensor_info(name, [])
-    info.type.tensor_type.ClearField("shape")
-    return info
 
 
 def _is_made(graph: onnx.GraphProto, name: str) -> bool:

@@ -197,3 +197,14 @@ def test_labels_from_a_file(tmp_path):
         "n01 cat",
         "n02 dog",
     )
+
+
+def test_unknown_layer_types_are_told_at_once(tmp_path):
+    layer = 'layer {{ name: "{0}" type: "{1}" bottom: "{2}" top: "{0}" }}\n'
+    text = from_input(
+        layer.format("a", "Nonsense", "data") + layer.format("b", "ReLU", "a") + layer.format("c", "Folly", "b"), 1
+    )
+    with pytest.raises(ExportError) as caught:
+        export_onnx(text, tmp_path / "out.onnx")
+    assert "layer 'a' (Nonsense), <text>:2:1" in str(caught.value)
+    assert "layer 'c' (Folly), <text>:4:1" in str(caught.value)

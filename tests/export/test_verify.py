@@ -105,3 +105,29 @@ def test_chosen_batches_that_the_net_refuses():
     assert report.ok
     with pytest.raises(ExportError, match="batch size 3 is not compared"):
         verify(net, lower_net(net), batches=[3])
+
+
+def test_constant_outputs_are_told():
+    body = 'layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param { num_output: 2 } }\n'
+    net = load_net(from_input(body, 2, 3))
+    report = verify(net, lower_net(net))
+    assert report.ok
+    assert "this proves little" in report.notes[0]
+
+
+def test_the_memory_of_a_recurrent_layer_is_not_touched():
+    text = (
+        'layer { name: "in" type: "Input" top: "x" top: "cont" input_param { shape { dim: 3 dim: 2 dim: 4 } '
+        "shape { dim: 3 dim: 2 } } }\n"
+        'layer { name: "lstm" type: "LSTM" bottom: "x" bottom: "cont" top: "y" recurrent_param { num_output: 5 '
+        'weight_filler { type: "uniform" min: -1 max: 1 } } }\n'
+    )
+    net = load_net(text, seed=1)
+    with torch.no_grad():
+        first = net(x=torch.ones(3, 2, 4), cont=torch.ones(3, 2))["y"]
+        assert verify(net, lower_net(net)).ok
+        second = net(x=torch.ones(3, 2, 4), cont=torch.ones(3, 2))["y"]
+        net.layer("lstm").reset()
+        again = [net(x=torch.ones(3, 2, 4), cont=torch.ones(3, 2))["y"] for _ in range(2)]
+    assert torch.equal(first, again[0])
+    assert torch.equal(second, again[1])
