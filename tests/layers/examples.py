@@ -84,6 +84,11 @@ def probabilities(*shape: int) -> Bottom:
     return Bottom(shape, lambda s: torch.softmax(different(s), 1))
 
 
+def constant(*shape: int) -> Bottom:
+    """Values that get no gradient."""
+    return Bottom(shape, different, False)
+
+
 def labels(classes: int, *shape: int) -> Bottom:
     """Whole numbers from 0 to classes - 1."""
     return Bottom(shape, lambda s: torch.arange(torch.Size(s).numel()).remainder(classes).float().reshape(s), False)
@@ -112,7 +117,13 @@ EXAMPLES: list[Example] = [
     example("Clip", "clip_param { min: -0.72 max: 0.91 }", MATRIX),
     example("Concat", "", normal(2, 3, 5), normal(2, 4, 5)),
     example("Concat", "concat_param { axis: -1 }", normal(2, 3, 5), normal(2, 3, 4)),
-    example("ContrastiveLoss", "contrastive_loss_param { margin: 3 }", normal(4, 3), positive(4, 3), labels(2, 4)),
+    example(  # the other version's gradient is not the derivative
+        "ContrastiveLoss",
+        "contrastive_loss_param { margin: 3 legacy_version: true }",
+        normal(4, 3),
+        positive(4, 3),
+        labels(2, 4),
+    ),
     example("Convolution", "convolution_param { num_output: 4 kernel_size: 3 pad: 1 stride: 2 }", IMAGE),
     example(
         "Convolution",
@@ -135,12 +146,33 @@ EXAMPLES: list[Example] = [
     example("Flatten", "flatten_param { axis: 2 }", IMAGE),
     example("HingeLoss", "hinge_loss_param { norm: L2 }", MATRIX, labels(5, 4)),
     example("Im2col", "convolution_param { kernel_size: 3 stride: 2 pad: 1 }", IMAGE),
-    example("InfogainLoss", "", MATRIX, labels(5, 4), normal(1, 1, 5, 5), fixed=(2,)),
+    example("InfogainLoss", "", MATRIX, labels(5, 4), constant(1, 1, 5, 5), fixed=(2,)),
+    example(
+        "InfogainLoss",
+        "loss_weight: 1 loss_weight: 0 loss_param { ignore_label: 2 }",
+        normal(2, 3, 5),
+        labels(3, 2, 5),
+        constant(3, 3),
+        tops=2,
+        fixed=(2,),
+    ),
     example("InnerProduct", "inner_product_param { num_output: 3 }", IMAGE),
     example("InnerProduct", "inner_product_param { num_output: 3 axis: 2 transpose: true }", IMAGE),
     example("LRN", "lrn_param { local_size: 3 alpha: 0.6 beta: 0.7 k: 2 }", normal(2, 5, 4, 3)),
     example("LRN", "lrn_param { local_size: 3 alpha: 0.6 norm_region: WITHIN_CHANNEL }", IMAGE),
     example("LSTM", "recurrent_param { num_output: 5 }", normal(4, 2, 3), continuing(4, 2), fixed=(0, 1)),
+    example(
+        "LSTM",
+        "recurrent_param { num_output: 5 expose_hidden: true }",
+        normal(4, 2, 3),
+        labels(2, 4, 2),
+        normal(2, 6),
+        constant(1, 2, 5),
+        constant(1, 2, 5),
+        tops=3,
+        fixed=(0, 1, 2, 3, 4),
+    ),
+    example("LSTMUnit", "", normal(1, 3, 2), normal(1, 3, 8), labels(2, 1, 3), tops=2, checked=(0, 1), fixed=(0, 1, 2)),
     example("Log", "log_param { base: 10 scale: 2 shift: 0.5 }", positive(4, 5)),
     example("MVN", "mvn_param { eps: 0.01 }", IMAGE),
     example("MVN", "mvn_param { across_channels: true }", IMAGE),
@@ -170,6 +202,7 @@ EXAMPLES: list[Example] = [
     example("Scale", "scale_param { axis: 0 }", IMAGE, normal(2, 3)),
     example("Sigmoid", "", MATRIX),
     example("SigmoidCrossEntropyLoss", "", MATRIX, labels(2, 4, 5)),
+    example("SigmoidCrossEntropyLoss", "loss_param { ignore_label: 2 normalization: VALID }", MATRIX, labels(3, 4, 5)),
     example("Slice", "slice_param { slice_point: 1 slice_point: 3 }", normal(2, 6, 5), tops=3, checked=(0, 1, 2)),
     example("Softmax", "", normal(2, 3, 4)),
     example("Softmax", "softmax_param { axis: -1 }", normal(2, 3, 4)),
