@@ -14,7 +14,8 @@ import torch
 import caffe_compat.layers
 from caffe_compat.api import load_net
 from caffe_compat.errors import CaffeCompatError
-from caffe_compat.proto import read_net
+from caffe_compat.layers.source import source_types
+from caffe_compat.proto import Document, read_net
 from tests.golden.cases import Case
 
 UNKNOWN_FIELD = re.compile(r"unknown field '(\w+)' in (\w+)")
@@ -28,11 +29,21 @@ def skip_missing(names: Iterable[str], known: Iterable[str] = caffe_compat.layer
 
 
 def skip_missing_in(prototxt: str | Path) -> None:
-    """Count the case as missing when its net has layer types or fields (of forks) that are not there."""
+    """Count the case as missing when its net has layer types or fields (of forks) that are not there.
+
+    A data layer is there when something opens its source.
+    """
     document = read_net(prototxt)
-    skip_missing(layer.type for layer in document.message.layer)
-    unknown = {f"{message}.{field}" for note in document.notes for field, message in UNKNOWN_FIELD.findall(note)}
-    skip_missing(unknown, ())
+    types = {layer.type for layer in document.message.layer}
+    data = {name for name in types if name.endswith("Data") and name != "DummyData"}
+    skip_missing(types - data)
+    skip_missing(data, source_types())
+    skip_missing(unknown_fields(document), ())
+
+
+def unknown_fields(document: Document) -> set[str]:
+    """Message.field of what the reader skipped."""
+    return {f"{message}.{field}" for note in document.notes for field, message in UNKNOWN_FIELD.findall(note)}
 
 
 def types_of(prototxt: str | Path) -> set[str]:
@@ -45,6 +56,7 @@ def types_of(prototxt: str | Path) -> set[str]:
 
 def build_net(case: Case) -> Any:
     """The net of a layer or fuzz case, with its weights; its files are written into the working directory."""
+    skip_missing(case.meta["layer_types"])
     skip_missing_in(case.text("prototxt"))
     for name, content in case.part("file").items():
         Path(name).write_bytes(content.tobytes())

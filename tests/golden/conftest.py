@@ -14,7 +14,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test marked ``golden("layer", "fuzz")`` runs once for each case that these finders find."""
     marker = metafunc.definition.get_closest_marker("golden")
     if marker:
-        folder = Path(metafunc.config.getoption("--golden"))
+        folder = Path(metafunc.config.getoption("--golden")).resolve()  # the tests run in folders of their own
         if not folder.is_dir():
             raise pytest.UsageError(f"--golden {folder}: no such folder")
         metafunc.parametrize("case", [case for finder in marker.args for case in find(folder, finder)], ids=str)

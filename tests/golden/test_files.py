@@ -14,9 +14,8 @@ import pytest
 
 from caffe_compat.api import load_net
 from caffe_compat.errors import CaffeCompatError
-from caffe_compat.layers.source import source_types
 from caffe_compat.proto import parse_text, print_text, upgrade_net, upgrade_solver
-from tests.golden.build import param, skip_missing, skip_missing_in, types_of
+from tests.golden.build import param, skip_missing_in
 from tests.golden.cases import Case
 from tests.golden.compare import PRINTED, Comparison, rounding_noise
 from tests.golden.training import Recorder, skip_missing_solver
@@ -52,7 +51,7 @@ def test_snapshot(case: Case) -> None:
 
     The first five iterations began from random weights that the files do not hold.
     """
-    skip_missing_data(types_of(Path("net.prototxt")))
+    skip_missing_in(Path("net.prototxt"))
     skip_missing_solver(Path("solver.prototxt"))
     with may_be_missing("HDF5"):
         compare_snapshot(case)
@@ -127,7 +126,7 @@ def expected_keys(case: Case, name: str) -> dict[str, Any]:
 def test_data_layer(case: Case) -> None:
     """Consecutive passes of a net with one data layer. Decoded and resized pixels depend on the libraries."""
     entry = case.entry
-    skip_missing_data(types_of(entry["prototxt"]))
+    skip_missing_in(entry["prototxt"])
     with may_be_missing("LevelDB"):
         net = load_net(entry["prototxt"], phase=entry["phase"])
     with Comparison(case) as compare:
@@ -135,13 +134,6 @@ def test_data_layer(case: Case) -> None:
             for blob, values in net().items():
                 key = f"{entry['name']}:{number}:{blob}"
                 compare(key, values)
-
-
-def skip_missing_data(types: set[str]) -> None:
-    """A data layer is there when something opens its source."""
-    data = {name for name in types if name.endswith("Data") and name != "DummyData"}
-    skip_missing(types - data)
-    skip_missing(data, source_types())
 
 
 # ---- upgrades
@@ -164,7 +156,7 @@ def test_upgrade(case: Case) -> None:
 def test_train_log(case: Case) -> None:
     """All that Caffe prints while it trains and tests, in its order. The net's fillers are constants."""
     expected = json.loads(Path("events.json").read_text())
-    skip_missing_data(types_of(Path("net.prototxt")))
+    skip_missing_in(Path("net.prototxt"))
     kinds = {row[0] for row in expected} | {"test_loss"}
     recorder = Recorder(Path("solver.prototxt"))
     recorder.solver.solve()

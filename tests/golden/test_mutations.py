@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from caffe_compat.errors import CaffeCompatError
 from tests.conftest import DEFAULT_GOLDEN
 from tests.golden.cases import Case, find
 from tests.golden.test_layer import test_onnx as onnx_of
@@ -60,5 +61,5 @@ def test_a_wrong_value_of_a_training_is_found(key: str, tmp_path: Path) -> None:
 def test_a_wrong_verdict_is_found(name: str) -> None:
     case = case_of("reject", name)
     verdict = {"message": "", **case.entry, "accepted": not case.entry["accepted"]}
-    with pytest.raises((pytest.fail.Exception, Exception)):
+    with pytest.raises((CaffeCompatError, pytest.fail.Exception)):  # a refusal, or the absence of one
         verdict_of(replace(case, entry=verdict))

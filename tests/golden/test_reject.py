@@ -13,7 +13,7 @@ from caffe_compat.errors import CaffeCompatError
 from caffe_compat.proto import read_net
 from tests.golden.build import skip_missing, types_of
 from tests.golden.cases import Case
-from tests.golden.training import Recorder
+from tests.golden.training import Recorder, skip_missing_solver
 
 WE_DO_MORE = {
     "reject/pool_stochastic:forward": "Caffe has stochastic pooling on the GPU only; we have it everywhere",
@@ -29,6 +29,8 @@ def test_verdict(case: Case) -> None:
     skip_missing(wanted_types(case))
     stage = run_solver if verdict["kind"] == "solver" else run_net
     if verdict["accepted"] or str(case) in WE_DO_MORE:
+        if verdict["kind"] == "solver":
+            skip_missing_solver(verdict["solver"])
         stage(case)
         return
     with pytest.raises(CaffeCompatError) as refusal:
