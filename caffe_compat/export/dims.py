@@ -5,10 +5,10 @@ A size is symbolic where it differs between two batch sizes; the layers' own for
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from caffe_compat.errors import ExportError
+from caffe_compat.errors import ExportError, NetError
 from caffe_compat.export.graph import Dims
 from caffe_compat.layers.base import Shape
 from caffe_compat.layers.data import SourceLayer
@@ -49,11 +49,12 @@ def fixed_dims(net: Net, inputs: Sequence[str], batch: int | None) -> BlobDims:
     """Sizes at one batch size, by default the file's. Raises NetError where the net does not take it."""
     now = file_batch(net, inputs)
     if batch is None or batch == now:
-        return BlobDims(now, [[tuple(shape) for shape in node.top_shapes] for node in net.nodes])
+        given = {name: net.shapes[name] for name in inputs}
+        return BlobDims(now, _hide_guesses(net, given, [list(node.top_shapes) for node in net.nodes]))
     if now is None:
         raise ExportError("the net has no input with a batch axis, so no batch size can be chosen: leave it out")
-    shapes = net.infer_shapes(with_batch(net, inputs, batch))
-    return BlobDims(batch, [[tuple(shape) for shape in tops] for tops in shapes])
+    given = with_batch(net, inputs, batch)
+    return BlobDims(batch, _hide_guesses(net, given, net.infer_shapes(given)))
 
 
 def symbolic_dims(net: Net, inputs: Sequence[str]) -> BlobDims:
@@ -61,7 +62,8 @@ def symbolic_dims(net: Net, inputs: Sequence[str]) -> BlobDims:
     now = file_batch(net, inputs)
     if not now:
         return fixed_dims(net, inputs, None)
-    doubled = net.infer_shapes(with_batch(net, inputs, 2 * now))
+    given = with_batch(net, inputs, 2 * now)
+    doubled = _hide_guesses(net, given, net.infer_shapes(given))
     tops = [
         [_compare(one, two, now) for one, two in zip(node.top_shapes, shapes, strict=True)]
         for node, shapes in zip(net.nodes, doubled, strict=True)
@@ -69,18 +71,32 @@ def symbolic_dims(net: Net, inputs: Sequence[str]) -> BlobDims:
     return BlobDims(BATCH, tops)
 
 
+def _hide_guesses(net: Net, inputs: Mapping[str, Shape], tops: list[list[Shape]]) -> list[list[NamedDims]]:
+    """``tops`` (of these inputs) with "" for every size that follows from values, such as a Filter's."""
+    if not any(node.layer.shape_from_values for node in net.nodes):
+        return [list(shapes) for shapes in tops]
+    try:
+        others = net.infer_shapes(inputs, extra=1)
+    except NetError:  # no other size fits, so the guess is right
+        return [list(shapes) for shapes in tops]
+    return [
+        [tuple(a if a == b else "" for a, b in zip(one, two, strict=True)) for one, two in zip(ones, twos, strict=True)]
+        for ones, twos in zip(tops, others, strict=True)
+    ]
+
+
 def static_dims(dims: NamedDims) -> Dims:
     """The same with None for every symbol."""
     return tuple(None if isinstance(size, str) else size for size in dims)
 
 
-def _compare(one: Shape, two: Shape, batch: int) -> NamedDims:
+def _compare(one: Shape, two: NamedDims, batch: int) -> NamedDims:
     if len(one) != len(two):
         return tuple("" for _ in two)
     return tuple(a if a == b else _symbol(a, b, batch) for a, b in zip(one, two, strict=True))
 
 
-def _symbol(one: int, two: int, batch: int) -> str:
+def _symbol(one: int, two: int | str, batch: int) -> str:
     """The name of a size that is ``one`` at the batch size and ``two`` at twice the batch size."""
     if two != 2 * one or one % batch:
         return ""

@@ -57,8 +57,8 @@ class ArgMax(Layer):
         if self.top_k > values:
             place = "after its first axis" if self.axis is None else f"along axis {self.axis}"
             raise NetError(
-                f"top_k: {self.top_k} is more than the {values} value(s) that a bottom of shape {list(shape)} has {place}; "
-                f"accepted: 1 to {values}"
+                f"top_k: {self.top_k} is more than the {values} value(s) that a bottom of shape {list(shape)} has "
+                f"{place}; accepted: 1 to {values}"
             )
 
     @torch.no_grad()

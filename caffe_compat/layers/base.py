@@ -45,6 +45,8 @@ class Layer(nn.Module):
     """The top may have its bottom's name; Caffe refuses that for layers that only change the shape."""
     saves_top: ClassVar[bool] = True
     """The backward pass reads the top's values, or the top shares memory: the next layer must not overwrite it."""
+    shape_from_values: ClassVar[bool] = False
+    """The first axis of the tops has a size that only values tell; ``top_shapes`` gives what Caffe assumes."""
     export_note: ClassVar[str] = ""
     """Why the layer, or some configuration of it, does not export; for the table of supported layers."""
     train_note: ClassVar[str] = ""
@@ -128,8 +130,9 @@ class Layer(nn.Module):
         return [tuple(top.shape) for top in tops]
 
     def on_meta(self, *bottoms: Tensor) -> tuple[Tensor, ...]:
-        """``forward`` on meta tensors, with the blobs on the meta device whatever they lie on now."""
-        blobs = {name: torch.empty_like(getattr(self, name), device="meta") for name in self._fillers}
+        """``forward`` on float32 meta tensors, with the blobs there too, whatever they are and lie on now."""
+        shapes = {name: getattr(self, name).shape for name in self._fillers}
+        blobs = {name: torch.empty(shape, dtype=torch.float32, device="meta") for name, shape in shapes.items()}
         with torch.no_grad():
             tops = torch.func.functional_call(self, blobs, bottoms)
         return tops if isinstance(tops, tuple) else (tops,)

@@ -51,8 +51,8 @@ class Crop(Layer):
         cropped = len(shape) - first
         if len(self.offset) not in (0, 1, cropped):
             raise NetError(
-                f"offset is given {len(self.offset)} time(s) for the {cropped} axes from axis {first} on of a bottom of "
-                f"shape {list(shape)}; accepted: none (0), once (for all), or {cropped} times"
+                f"offset is given {len(self.offset)} time(s) for the {cropped} axes from axis {first} on of a bottom "
+                f"of shape {list(shape)}; accepted: none (0), once (for all), or {cropped} times"
             )
         if len(reference) < len(shape):
             raise NetError(

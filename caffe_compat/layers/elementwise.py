@@ -68,7 +68,7 @@ class Clip(Layer):
     blocks = ("clip_param",)
     saves_top = False  # the backward pass reads the bottom
 
-    def __init__(self, min: float | None = None, max: float | None = None) -> None:  # noqa: A002 - Caffe's names
+    def __init__(self, min: float | None = None, max: float | None = None) -> None:
         super().__init__()
         if min is None or max is None:
             missing = " and ".join(name for name, bound in (("min", min), ("max", max)) if bound is None)

@@ -95,8 +95,8 @@ class Im2col(Layer):
         ]
         if min(counts) < 1:
             raise NetError(
-                f"the spatial axes {list(sizes)} of the bottom would make a top of {counts}: kernel {list(self.kernel)}, "
-                f"stride {list(self.stride)}, pad {list(self.pad)}, dilation {list(self.dilation)} do not fit; "
+                f"the spatial axes {list(sizes)} of the bottom would make a top of {counts}: "
+                f"kernel {list(self.kernel)}, stride {list(self.stride)}, pad {list(self.pad)}, dilation {list(self.dilation)} do not fit; "
                 "give a larger bottom, or change one of these"
             )
         return counts
@@ -139,4 +139,5 @@ class Im2col(Layer):
             windows = range(first, first + 2 * axes)
             y = g.transpose(y, (*range(first), *windows[::2], *windows[1::2]))
         channels = x.shape[first - 1]
-        return g.reshape(y, [*[0] * (first - 1), -1 if channels is None else channels * math.prod(self.kernel), *counts])
+        columns = -1 if channels is None else channels * math.prod(self.kernel)
+        return g.reshape(y, [*[0] * (first - 1), columns, *counts])

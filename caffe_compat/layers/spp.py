@@ -60,8 +60,8 @@ class SPP(Layer):
             grid = Grid(_windows(height, 2**level), _windows(width, 2**level), True)
             if any(pad >= kernel for pad, kernel in zip(grid.pad, grid.kernel, strict=True)):
                 raise NetError(
-                    f"level {level} of the pyramid, {2**level} x {2**level} windows over a bottom of {height} x {width}, "
-                    f"would need windows of {list(grid.kernel)} with a padding of {list(grid.pad)}; accepted: less "
+                    f"level {level} of the pyramid, {2**level} x {2**level} windows over a bottom of {height} x {width}"
+                    f", would need windows of {list(grid.kernel)} with a padding of {list(grid.pad)}; accepted: less "
                     f"padding than window, so take pyramid_height: {level} or less, or sizes that {2**level} divides"
                 )
             if self.pool == "STOCHASTIC" and any(grid.pad):

@@ -94,14 +94,19 @@ class Net(nn.Module):
                 return node.layer
         raise NetError(f"the net has no layer '{name}'; layers: {', '.join(node.name for node in self.nodes)}")
 
-    def infer_shapes(self, inputs: Mapping[str, Shape]) -> list[list[Shape]]:
-        """Shapes of the tops of every node for other sizes of the inputs (or of a data layer's tops)."""
+    def infer_shapes(self, inputs: Mapping[str, Shape], extra: int = 0) -> list[list[Shape]]:
+        """Shapes of the tops of every node for other sizes of the inputs (or of a data layer's tops).
+
+        ``extra`` is added to every size that only values tell (``Layer.shape_from_values``).
+        """
         shapes: dict[str, Shape] = {}
         result = []
         for node in self.nodes:
             if node.bottoms:
                 with node.named():
                     tops = node.layer.top_shapes(*(shapes[name] for name in node.bottoms))
+                if node.layer.shape_from_values:
+                    tops = [(shape[0] + extra, *shape[1:]) for shape in tops]
             else:
                 tops = [inputs.get(name, shape) for name, shape in zip(node.tops, node.top_shapes, strict=True)]
             shapes.update(zip(node.tops, tops, strict=True))

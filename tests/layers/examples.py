@@ -1,4 +1,4 @@
-"""One or more small configurations of every layer type that has a gradient, for the tests over the registry.
+"""One or more small configurations of every layer type with bottoms, for the tests over the registry.
 
 All dimensions are unequal. A bottom is a shape (random values, all different, none near 0) or made by one of the
 functions here. The first axis is the batch, but for the bottoms named in ``fixed``.
@@ -108,10 +108,12 @@ MATRIX = normal(4, 5)
 
 EXAMPLES: list[Example] = [
     example("AbsVal", "", MATRIX),
+    example("ArgMax", "argmax_param { top_k: 3 out_max_val: true }", IMAGE, checked=()),
+    example("ArgMax", "argmax_param { axis: 1 }", IMAGE, checked=()),
     example("BNLL", "", MATRIX),
     example("BatchNorm", "", IMAGE),
     example("BatchNorm", "batch_norm_param { eps: 0.01 }", IMAGE, phase="TEST"),
-    example("BatchReindex", "", normal(3, 4), labels(3, 5), fixed=(1,)),
+    example("BatchReindex", "", normal(3, 4), labels(1, 5), fixed=(1,)),  # index 0: there in any batch
     example("Bias", "bias_param { axis: 1 num_axes: 2 }", IMAGE),
     example("Bias", "bias_param { axis: 0 }", MATRIX, normal(4)),
     example("Clip", "clip_param { min: -0.72 max: 0.91 }", MATRIX),
@@ -146,6 +148,8 @@ EXAMPLES: list[Example] = [
     example("Flatten", "flatten_param { axis: 2 }", IMAGE),
     example("HingeLoss", "hinge_loss_param { norm: L2 }", MATRIX, labels(5, 4)),
     example("Im2col", "convolution_param { kernel_size: 3 stride: 2 pad: 1 }", IMAGE),
+    example("Im2col", "convolution_param { kernel_size: 2 dilation: 2 dilation: 1 }", normal(2, 3, 4, 5)),
+    example("Im2col", "convolution_param { kernel_size: 2 stride: 2 }", normal(2, 1, 3, 4, 5)),
     example("InfogainLoss", "", MATRIX, labels(5, 4), constant(1, 1, 5, 5), fixed=(2,)),
     example(
         "InfogainLoss",
@@ -174,8 +178,9 @@ EXAMPLES: list[Example] = [
     ),
     example("LSTMUnit", "", normal(1, 3, 2), normal(1, 3, 8), labels(2, 1, 3), tops=2, checked=(0, 1), fixed=(0, 1, 2)),
     example("Log", "log_param { base: 10 scale: 2 shift: 0.5 }", positive(4, 5)),
-    example("MVN", "mvn_param { eps: 0.01 }", IMAGE),
-    example("MVN", "mvn_param { across_channels: true }", IMAGE),
+    example("MVN", "", positive(2, 3, 7, 6)),  # with a larger eps the gradient is not the derivative
+    example("MVN", "mvn_param { across_channels: true }", positive(2, 3, 7, 6)),
+    example("MVN", "mvn_param { normalize_variance: false }", positive(2, 3, 7)),
     example("MultinomialLogisticLoss", "", probabilities(4, 5), labels(5, 4)),
     example("PReLU", "", IMAGE),
     example("PReLU", "prelu_param { channel_shared: true }", IMAGE),
@@ -183,6 +188,8 @@ EXAMPLES: list[Example] = [
     example("Pooling", "pooling_param { pool: AVE kernel_size: 3 stride: 2 pad: 1 }", IMAGE),
     example("Pooling", "pooling_param { pool: AVE global_pooling: true }", IMAGE),
     example("Power", "power_param { power: 2 scale: 0.5 shift: 1 }", MATRIX),
+    example("Power", "power_param { power: -1.5 scale: 0.5 shift: 0.3 }", positive(4, 5)),
+    example("Power", "power_param { scale: 0 shift: 3 }", MATRIX, checked=()),
     example("RNN", "recurrent_param { num_output: 5 }", normal(4, 2, 3), continuing(4, 2), fixed=(0, 1)),
     example("ReLU", "relu_param { negative_slope: 0.2 }", MATRIX),
     example("Reduction", "reduction_param { operation: SUMSQ axis: 1 coeff: 0.5 }", normal(2, 3, 4)),
@@ -190,6 +197,7 @@ EXAMPLES: list[Example] = [
     example("Reduction", "reduction_param { operation: ASUM axis: 1 }", normal(2, 3, 4)),
     example("Reshape", "reshape_param { shape { dim: 0 dim: -1 dim: 2 } }", normal(3, 4, 5)),
     example("SPP", "spp_param { pyramid_height: 2 pool: AVE }", IMAGE),
+    example("SPP", "spp_param { pyramid_height: 3 }", normal(2, 3, 7, 6)),
     example("SMSoftmaxLoss", "smsoftmax_param { margin: 0.3 }", MATRIX, labels(5, 4)),
     example(
         "SMSoftmaxLoss",
@@ -211,5 +219,6 @@ EXAMPLES: list[Example] = [
     example("Split", "", MATRIX, tops=2, checked=(0, 1)),
     example("Swish", "swish_param { beta: 1.5 }", MATRIX),
     example("TanH", "", MATRIX),
+    example("Threshold", "threshold_param { threshold: 0.3 }", MATRIX, checked=()),
     example("Tile", "tile_param { axis: 1 tiles: 3 }", normal(2, 3, 4)),
 ]
