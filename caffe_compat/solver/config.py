@@ -61,8 +61,6 @@ def check_fields(document: Document) -> None:
         raise _refuse(
             document, "snapshot", "snapshot is given but not snapshot_prefix; give the start of the file names"
         )
-    if pb.enum_name("SolverParameter.SnapshotFormat", param.snapshot_format) == "HDF5":
-        raise _refuse(document, "snapshot_format", "snapshot_format HDF5 is not written; accepted: BINARYPROTO")
 
 
 _LEAST = {"average_loss": 1, "iter_size": 1, "display": 0, "snapshot": 0, "test_interval": 0, "warmup_iter": 0}

@@ -109,8 +109,9 @@ class Log:
         self._emit("solver.cpp:402", "test_interrupted", (), "Test interrupted.")
 
     def snapshot(self, model: str, state: str) -> None:
-        self._emit("solver.cpp:468", "snapshot_model", (model,), f"Snapshotting to binary proto file {model}")
-        text = f"Snapshotting solver state to binary proto file {state}"
+        form = "HDF5" if state.endswith(".h5") else "binary proto"
+        self._emit("solver.cpp:468", "snapshot_model", (model,), f"Snapshotting to {form} file {model}")
+        text = f"Snapshotting solver state to {form} file {state}"
         self._emit("sgd_solver.cpp:280", "snapshot_state", (state,), text)
 
     def restoring(self, path: str) -> None:

@@ -16,18 +16,20 @@ from caffe_compat.errors import SolverError
 from caffe_compat.files import atomic_write
 from caffe_compat.net import Net
 from caffe_compat.proto import pb
-from caffe_compat.weights import wire
+from caffe_compat.solver.hdf5_state import read_hdf5_state, write_hdf5_state
+from caffe_compat.weights import hdf5, wire
 from caffe_compat.weights.blob import StoredBlob, decode_blob, encode_blob
-from caffe_compat.weights.caffemodel import write_blobs, write_caffemodel
+from caffe_compat.weights.caffemodel import is_hdf5, write_blobs, write_caffemodel
 from caffe_compat.weights.formats import foreign
 
 _LEARNED_NET, _HISTORY = 2, 3
 _REMEDY = "accepted: the .solverstate of a snapshot, whose .caffemodel lies beside it"
 
 
-def snapshot_paths(prefix: str, iteration: int) -> tuple[str, str]:
+def snapshot_paths(prefix: str, iteration: int, hdf5_form: bool) -> tuple[str, str]:
     """The names of a snapshot's model and state."""
-    return f"{prefix}_iter_{iteration}.caffemodel", f"{prefix}_iter_{iteration}.solverstate"
+    suffix = hdf5.SUFFIX if hdf5_form else ""
+    return f"{prefix}_iter_{iteration}.caffemodel{suffix}", f"{prefix}_iter_{iteration}.solverstate{suffix}"
 
 
 def check_prefix(prefix: str, source: str) -> None:
@@ -56,15 +58,21 @@ def check_prefix(prefix: str, source: str) -> None:
 def write_snapshot(net: Net, state: Any, history: list[Tensor], model_path: str, state_path: str) -> None:
     """Write the weights to ``model_path`` and ``state`` (a SolverState) with ``history`` to ``state_path``.
 
+    Names that end in ".h5" make Caffe's HDF5 form.
+
     Each file appears whole or not at all, and a state never without its model: an old state of that name goes before
     the new model comes. Raises CaffeCompatError where the system refuses; old files are then still there.
     """
-    blobs = [encode_blob(blob.detach().cpu().numpy()) for blob in history]
-    with atomic_write(state_path) as state_file:
-        state_file.write(state.SerializeToString())
-        write_blobs(state_file, _HISTORY, blobs)
-        with atomic_write(model_path) as model_file:
-            write_caffemodel(net, model_file)
+    hdf5_form = state_path.endswith(hdf5.SUFFIX)
+    arrays = [blob.detach().cpu().numpy() for blob in history]
+    with atomic_write(state_path, "w+b") as state_file:
+        if hdf5_form:
+            write_hdf5_state(state, arrays, state_file)
+        else:
+            state_file.write(state.SerializeToString())
+            write_blobs(state_file, _HISTORY, [encode_blob(array) for array in arrays])
+        with atomic_write(model_path, "w+b") as model_file:
+            write_caffemodel(net, model_file, hdf5_form)
             for file in (model_file, state_file):
                 file.flush()
                 os.fsync(file.fileno())
@@ -83,12 +91,15 @@ class StoredState:
 def read_state(path: str | os.PathLike[str]) -> StoredState:
     """Read a .solverstate of Caffe or of ours. Raises SolverError that says what the file is if it is none."""
     path = Path(path)
+    if is_hdf5(path):
+        message, history = read_hdf5_state(path)
+        return StoredState(message, history, _model_path(path, message))
     try:
         data = memoryview(path.read_bytes())
     except OSError as error:
         raise SolverError(f"cannot read the snapshot {path}: {error.strerror}; {_REMEDY}") from error
     if found := foreign(data):
-        raise SolverError(f"{path} is no snapshot, it is {found}; {_REMEDY}, in binary form (BINARYPROTO)")
+        raise SolverError(f"{path} is no snapshot, it is {found}; {_REMEDY}")
     try:
         message, history = _parse(path, data)
     except wire.DamagedError as error:

@@ -22,7 +22,7 @@ from caffe_compat.solver.sharing import share_trained_layers
 from caffe_compat.solver.signals import Signals
 from caffe_compat.solver.testing import Means, run_test
 from caffe_compat.solver.updater import Updater
-from caffe_compat.weights import load_weights
+from caffe_compat.weights import hdf5, load_weights
 from caffe_compat.weights.load import Weights
 
 Feed = Callable[[], Mapping[str, Tensor]]
@@ -78,6 +78,8 @@ class Solver:
             self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for test_net in self.test_nets:
             share_trained_layers(self.net, test_net)
+        if self._writes_hdf5:
+            hdf5.check_names(self.net)
         self.iter = 0
         self.stopped = False
         self.feed: Feed | None = None
@@ -153,7 +155,7 @@ class Solver:
     def snapshot(self) -> str:
         """Write ``PREFIX_iter_N.caffemodel`` and ``.solverstate``; the path of the latter. Raises CaffeCompatError."""
         self._check_prefix(True)
-        model, state = snapshot.snapshot_paths(self.param.snapshot_prefix, self.iter)
+        model, state = snapshot.snapshot_paths(self.param.snapshot_prefix, self.iter, self._writes_hdf5)
         message = pb.SolverState(iter=self.iter, learned_net=model, current_step=self.schedule.current_step)
         message.resume.CopyFrom(resume_message(self._nets(), self.seed, self.losses.state))
         self.log.snapshot(model, state)
@@ -267,6 +269,10 @@ class Solver:
             self.log.notes([f"no snapshot at iteration {self.iter}: {error}; the training goes on"])
             return error
         return None
+
+    @property
+    def _writes_hdf5(self) -> bool:
+        return pb.enum_name("SolverParameter.SnapshotFormat", self.param.snapshot_format) == "HDF5"
 
     def _check_prefix(self, wanted: bool) -> None:
         if wanted:

@@ -12,7 +12,7 @@ from caffe_compat.errors import PrototxtError, WeightsError
 from caffe_compat.files import atomic_write
 from caffe_compat.net import Net, Node
 from caffe_compat.proto import pb, read_binary, upgrade_net
-from caffe_compat.weights import wire
+from caffe_compat.weights import hdf5, wire
 from caffe_compat.weights.blob import StoredBlob, decode_blob, encode_blob
 from caffe_compat.weights.formats import ACCEPTED, foreign, other_message
 
@@ -24,10 +24,14 @@ _V0_LAYER = 1
 
 @dataclass
 class StoredLayer:
-    """A layer of a weight file: its name and its blobs, in Caffe's order."""
+    """A layer of a weight file: its name and its blobs by number.
+
+    ``owners_only``: the file (HDF5) leaves out the blobs that a layer shares with another.
+    """
 
     name: str
-    blobs: list[StoredBlob] = field(default_factory=list)
+    blobs: dict[int, StoredBlob] = field(default_factory=dict)
+    owners_only: bool = False
 
 
 def read_caffemodel(path: str | os.PathLike[str]) -> Any:
@@ -42,6 +46,8 @@ def read_caffemodel(path: str | os.PathLike[str]) -> Any:
 def stored_layers(path: str | os.PathLike[str]) -> list[StoredLayer]:
     """The layers of a weight file, their values as views of the file's bytes. Raises WeightsError."""
     path = Path(path)
+    if is_hdf5(path):
+        return [StoredLayer(name, blobs, owners_only=True) for name, blobs in hdf5.read_layers(path).items()]
     data = _read(path)
     try:
         layers = list(_layers(data))
@@ -64,7 +70,7 @@ def _layers(data: memoryview) -> Iterator[StoredLayer]:
             if part == _NAME[number] and kind == wire.BYTES:
                 layer.name = bytes(value).decode("utf-8", "surrogateescape")
             elif part == _BLOBS[number] and kind == wire.BYTES:
-                layer.blobs.append(decode_blob(value))
+                layer.blobs[len(layer.blobs)] = decode_blob(value)
             elif number == _V1_LAYERS and part == _V0_LAYER:
                 yield from _v0_layers(data)
                 return
@@ -75,7 +81,16 @@ def _v0_layers(data: memoryview) -> Iterator[StoredLayer]:
     """The oldest files, whose layers lie inside layers: through the upgrade."""
     for layer in upgrade_net(read_binary(bytes(data), "NetParameter")).layer:
         blobs = [decode_blob(memoryview(blob.SerializeToString())) for blob in layer.blobs]
-        yield StoredLayer(layer.name, blobs)
+        yield StoredLayer(layer.name, dict(enumerate(blobs)))
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether the content of a file is HDF5, whatever its name says."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(hdf5.MAGIC)) == hdf5.MAGIC
+    except OSError:
+        return False
 
 
 def _read(path: Path) -> memoryview:
@@ -101,14 +116,18 @@ def save_caffemodel(net: Net, path: str | os.PathLike[str]) -> None:
     """Write the weights of ``net`` to ``path`` as Caffe's Net::ToProto does, whole or not at all.
 
     Every layer of the net is written with its blobs, a shared one in each layer that uses it. A file beyond 2 GiB
-    is read by caffe_compat only. Raises CaffeCompatError where the system refuses.
+    is read by caffe_compat only. A name that ends in ".h5" makes Caffe's HDF5 form, of the blobs alone. Raises
+    CaffeCompatError where the system refuses.
     """
-    with atomic_write(path) as file:
-        write_caffemodel(net, file)
+    with atomic_write(path, "w+b") as file:
+        write_caffemodel(net, file, hdf5_form=os.fspath(path).endswith(hdf5.SUFFIX))
 
 
-def write_caffemodel(net: Net, file: Any) -> None:
-    """``save_caffemodel`` into an open binary file."""
+def write_caffemodel(net: Net, file: Any, hdf5_form: bool = False) -> None:
+    """``save_caffemodel`` into a file opened as "w+b"."""
+    if hdf5_form:
+        hdf5.write_layers(net, file)
+        return
     file.write(pb.NetParameter(name=net.name).SerializeToString())
     for node in net.nodes:
         blobs = [encode_blob(blob.detach().cpu().numpy()) for blob in node.layer.blobs]

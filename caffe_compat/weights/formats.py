@@ -6,9 +6,8 @@ import string
 
 from caffe_compat.weights import wire
 
-ACCEPTED = "accepted: a binary .caffemodel, of Caffe or of its forks, of any age"
+ACCEPTED = "accepted: a .caffemodel of Caffe or of its forks, of any age, binary or HDF5"
 _MAGIC = {
-    b"\x89HDF": "an HDF5 file",
     b"PK\x03\x04": "a zip archive, as PyTorch and numpy write them",
     b"\x80\x02": "a Python pickle",
     b"\x80\x04": "a Python pickle",

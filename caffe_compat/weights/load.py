@@ -68,10 +68,13 @@ def _load_file(net: Net, path: Path, report: LoadReport) -> None:
     layers: dict[str, Layer] = {}
     for node in net.nodes:
         layers.setdefault(node.name, node.layer)  # of two layers with one name Caffe takes the first
+    shared: dict[str, set[int]] = {}
+    for node, index, _ in net._shared:
+        shared.setdefault(node.name, set()).add(index)
     stored = stored_layers(path)
     for layer in stored:
         if layer.name in layers:
-            copies += _matched(path, layer, layers[layer.name])
+            copies += _matched(path, layer, layers[layer.name], shared.get(layer.name, set()))
             loaded += [layer.name] if layer.blobs else []
         elif layer.blobs and layer.name not in report.ignored:
             report.ignored.append(layer.name)
@@ -82,15 +85,17 @@ def _load_file(net: Net, path: Path, report: LoadReport) -> None:
     report.loaded += [name for name in loaded if name not in report.loaded]
 
 
-def _matched(path: Path, source: StoredLayer, layer: Layer) -> list[tuple[torch.Tensor, StoredBlob]]:
-    """The layer's blobs and what is to be copied into them."""
+def _matched(path: Path, source: StoredLayer, layer: Layer, shared: set[int]) -> list[tuple[torch.Tensor, StoredBlob]]:
+    """The layer's blobs and what is to be copied into them; ``shared``: those that may be missing in HDF5."""
     remedy = "to train this layer from its fillers (fine-tuning), give it another name in the net"
-    if len(source.blobs) != len(layer.blobs):
+    optional = shared if source.owners_only else set()
+    if set(range(len(layer.blobs))) - optional != set(source.blobs) - optional:
         raise WeightsError(
             f"{path}: layer '{source.name}' has {len(source.blobs)} blob(s) in the file, {len(layer.blobs)} in the net "
             f"({', '.join(layer.blob_names) or 'none'}); {remedy}"
         )
-    for name, blob, stored in zip(layer.blob_names, layer.blobs, source.blobs, strict=True):
+    for index, stored in source.blobs.items():
+        name, blob = layer.blob_names[index], layer.blobs[index]
         if not stored.fits(tuple(blob.shape)):
             raise WeightsError(
                 f"{path}: blob '{name}' of layer '{source.name}' has shape {list(stored.shape)} in the file, "
@@ -101,7 +106,7 @@ def _matched(path: Path, source: StoredLayer, layer: Layer) -> list[tuple[torch.
                 f"{path}: blob '{name}' of layer '{source.name}' has shape {list(stored.shape)}, but the file holds "
                 f"{stored.values.size} values for it; the file is damaged: copy or download it again"
             )
-    return list(zip(layer.blobs, source.blobs, strict=True))
+    return [(layer.blobs[index], stored) for index, stored in source.blobs.items()]
 
 
 def _copy(blob: torch.Tensor, source: StoredBlob) -> None:

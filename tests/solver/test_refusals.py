@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from caffe_compat.errors import CaffeCompatError, SolverError
+from caffe_compat.errors import CaffeCompatError, SolverError, WeightsError
 from tests.solver.making import NET, Run, make_experiment
 
 REFUSALS: list[tuple[dict[str, Any], str]] = [
@@ -33,7 +33,6 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"net": None, "train_net": '"net.prototxt"'}, "test_iter is given 1 time(s) for 0 test net(s)"),
     ({"test_iter": None, "test_net": '"net.prototxt"'}, "test_iter is given 0 time(s) for 1 test net(s)"),
     ({"test_state": '{ stage: "a" } test_state { stage: "b" }'}, "test_state is given 2 time(s) for 1 test net(s)"),
-    ({"snapshot_format": "HDF5"}, "snapshot_format HDF5 is not written; accepted: BINARYPROTO"),
     ({"net": '"ne.prototxt"'}, "there is no file ne.prototxt"),
 ]
 
@@ -52,6 +51,12 @@ def test_the_place_is_file_and_line(tmp_path: Path) -> None:
     path = make_experiment(tmp_path, lr_policy='"cosine"')
     with pytest.raises(SolverError, match=r"solver\.prototxt:3:1: unknown learning-rate policy"):
         Run(path)
+
+
+def test_hdf5_snapshots_refuse_names_with_a_slash(tmp_path: Path) -> None:
+    net = NET.replace('"fc" type', '"fc/1" type')
+    with pytest.raises(WeightsError, match=r"layer 'fc/1' .*HDF5 cannot store a layer of this name"):
+        Run(make_experiment(tmp_path, net, snapshot_format="HDF5"))
 
 
 def test_weights_and_snapshot_exclude_each_other(tmp_path: Path) -> None:

@@ -39,6 +39,18 @@ def test_continued_run_is_bit_equal(tmp_path: Path, kind: str, at: int) -> None:
     assert continued.rows("train_loss", "lr", "testing") == after
 
 
+def test_hdf5_snapshots_continue_bit_equal_too(tmp_path: Path) -> None:
+    path = make_experiment(tmp_path, snapshot_format="HDF5", type='"Adam"')
+    whole = Run(path)
+    whole.solver.solve()
+    assert whole.texts("snapshot_state")[0] == "Snapshotting solver state to HDF5 file snap_iter_3.solverstate.h5"
+    continued = Run(path, snapshot="snap_iter_6.solverstate.h5")
+    continued.solver.solve()
+    assert parameters(continued.solver) == parameters(whole.solver)
+    with pytest.raises(SolverError, match=r"is a \.caffemodel: it holds weights only"):
+        continued.solver.restore("snap_iter_6.caffemodel.h5")
+
+
 def test_drawn_seed_is_restored(tmp_path: Path) -> None:
     """Without random_seed another process draws another seed; its data goes on as in the first all the same."""
     path = make_experiment(tmp_path, random_seed=None)
@@ -105,7 +117,7 @@ def test_snapshot_in_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ("other.solverstate", "holds 2 history blobs, this solver of type SGD has 9"),
         ("shape.solverstate", r"history blob 0 has shape \[5\]"),
         ("alone.solverstate", "its weights gone.caffemodel are not there"),
-        ("h5.solverstate", "is an HDF5 file"),
+        ("h5.solverstate", r"h5\.solverstate \(72 bytes\) is damaged, or no file of Caffe"),
         ("net.prototxt", "it is a text file"),
         ("empty.solverstate", r"it is empty \(0 bytes\)"),
     ],
@@ -176,7 +188,7 @@ def test_a_full_disk_does_not_end_the_training(tmp_path: Path, monkeypatch: pyte
     before = {file.name: file.read_bytes() for file in tmp_path.glob("snap*")}
     write = snapshot.write_caffemodel
 
-    def full(net: object, file: object) -> None:
+    def full(*arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(snapshot, "write_caffemodel", full)

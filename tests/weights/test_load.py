@@ -33,6 +33,9 @@ def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+SUFFIXES = ["", ".h5"]
+
+
 def blobs(net: Any) -> dict[str, np.ndarray]:
     return {
         f"{node.name}.{index}": blob.detach().numpy().copy()
@@ -65,10 +68,56 @@ def edited(name: str, **fields: Any) -> Path:
     return Path(name)
 
 
-def test_round_trip() -> None:
-    net = saved()
-    other = load_net(NET, weights="net.caffemodel", seed=2)
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_round_trip(suffix: str) -> None:
+    net = saved("net.caffemodel" + suffix)
+    other = load_net(NET, weights="net.caffemodel" + suffix, seed=2)
     assert same(blobs(net), blobs(other))
+
+
+SHARED = """
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 } } }
+layer { name: "a" type: "InnerProduct" bottom: "data" top: "a" param { name: "w" } param { }
+  inner_product_param { num_output: 3 weight_filler { type: "gaussian" } bias_filler { type: "gaussian" } } }
+layer { name: "b" type: "InnerProduct" bottom: "a" top: "b" param { name: "w" } param { }
+  inner_product_param { num_output: 3 bias_filler { type: "gaussian" } } }
+"""
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_shared_blobs(suffix: str) -> None:
+    """HDF5 holds a shared blob once; in a net that does not share it, it is missing."""
+    net = load_net(SHARED, seed=1)
+    save_caffemodel(net, "shared" + suffix)
+    assert same(blobs(net), blobs(load_net(SHARED, weights="shared" + suffix, seed=2)))
+    apart = SHARED.replace('param { name: "w" }', "param { }")
+    if not suffix:
+        assert same(blobs(net), blobs(load_net(apart, weights="shared")))
+        return
+    with pytest.raises(WeightsError, match=r"layer 'b' has 1 blob\(s\) in the file, 2 in the net"):
+        load_net(apart, weights="shared.h5")
+
+
+def test_hdf5_is_refused_where_caffe_refuses_it() -> None:
+    with pytest.raises(WeightsError, match=r"layer 'fc/1' .*: HDF5 cannot store a layer of this name"):
+        save_caffemodel(load_net(NET.replace('name: "fc"', 'name: "fc/1"')), "net.h5")
+    assert not Path("net.h5").exists()
+    saved("net.h5")
+    with pytest.raises(WeightsError, match=r"layer 'fc' has shape \[4, 27\] in the file, \[6, 27\] in the net"):
+        load_net(NET.replace("num_output: 4", "num_output: 6"), weights="net.h5")
+
+
+def test_damaged_hdf5() -> None:
+    saved("net.h5")
+    whole = Path("net.h5").read_bytes()
+    net = load_net(NET)
+    for length in range(8, len(whole), len(whole) // 20):
+        Path("cut.h5").write_bytes(whole[:length])
+        assert f"cut.h5 ({length} bytes) is damaged, or no file of Caffe" in str(refusal(net, "cut.h5"))
+    h5py = pytest.importorskip("h5py")
+    with h5py.File("other.h5", "w") as file:
+        file["x"] = [1.0]
+    assert "it has no group 'data'" in str(refusal(net, "other.h5"))
 
 
 def test_saved_file_is_as_caffes() -> None:
@@ -205,7 +254,6 @@ def make(kind: str) -> Path:
     """A file that is no caffemodel."""
     path = Path(f"file.{kind}")
     content = {
-        "h5": b"\x89HDF\r\n\x1a\n" + bytes(40),
         "safetensors": (20).to_bytes(8, "little") + b'{"a":{}}' + bytes(40),
         "prototxt": b'name: "net"\nlayer { name: "a" type: "ReLU" bottom: "x" top: "y" }\n',
         "pkl": b"\x80\x02}q\x00." + bytes(60),
@@ -229,7 +277,6 @@ def make(kind: str) -> Path:
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
-        ("h5", "it is an HDF5 file"),
         ("safetensors", "it is a safetensors file"),
         ("prototxt", "it is a text file; weights are binary"),
         ("pkl", "it is a Python pickle"),
@@ -245,7 +292,7 @@ def make(kind: str) -> Path:
 def test_other_files_are_named(kind: str, expected: str) -> None:
     path = make(kind)
     with pytest.raises(
-        WeightsError, match=rf"file\.{kind} is no weight file, {expected}.*accepted: a binary \.caffemodel"
+        WeightsError, match=rf"file\.{kind} is no weight file, {expected}.*accepted: a \.caffemodel of Caffe"
     ):
         load_net(NET, weights=path)
 
