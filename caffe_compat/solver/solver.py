@@ -12,14 +12,15 @@ from torch import Tensor
 import caffe_compat.data  # noqa: F401 - registers the sources of the data layers
 from caffe_compat.errors import CaffeCompatError, SolverError
 from caffe_compat.net import Net
-from caffe_compat.proto import pb, read_solver
-from caffe_compat.solver import config, snapshot
+from caffe_compat.proto import read_solver
+from caffe_compat.solver import config, state
 from caffe_compat.solver.log import Listener, Log
 from caffe_compat.solver.losses import LossMeter
 from caffe_compat.solver.policies import make_schedule
-from caffe_compat.solver.resume import net_seed, resume, resume_message
+from caffe_compat.solver.resume import net_seed
 from caffe_compat.solver.sharing import share_trained_layers
 from caffe_compat.solver.signals import Signals
+from caffe_compat.solver.snapshot import check_prefix
 from caffe_compat.solver.testing import Means, run_test
 from caffe_compat.solver.updater import Updater
 from caffe_compat.weights import hdf5, load_weights
@@ -78,7 +79,7 @@ class Solver:
             self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for test_net in self.test_nets:
             share_trained_layers(self.net, test_net)
-        if self._writes_hdf5:
+        if state.writes_hdf5(self):
             hdf5.check_names(self.net)
         self.iter = 0
         self.stopped = False
@@ -150,34 +151,21 @@ class Solver:
 
     def test_all(self) -> list[Means]:
         """Run every test net; for each its outputs' values, averaged over ``test_iter`` passes."""
+        self.stopped = False
         return [self._test(index) for index in range(len(self.test_nets)) if not self.stopped]
 
     def snapshot(self) -> str:
         """Write ``PREFIX_iter_N.caffemodel`` and ``.solverstate``; the path of the latter. Raises CaffeCompatError."""
         self._check_prefix(True)
-        model, state = snapshot.snapshot_paths(self.param.snapshot_prefix, self.iter, self._writes_hdf5)
-        message = pb.SolverState(iter=self.iter, learned_net=model, current_step=self.schedule.current_step)
-        message.resume.CopyFrom(resume_message(self._nets(), self.seed, self.losses.state))
-        self.log.snapshot(model, state)
-        snapshot.write_snapshot(self.net, message, self.updater.history, model, state)
-        return state
+        return state.take_snapshot(self)
 
     def restore(self, path: str | os.PathLike[str]) -> None:
         """Continue from a .solverstate, of Caffe or of ours; its .caffemodel is loaded. Raises SolverError.
 
         Ours continues bit for bit; from Caffe's the data starts at the first row, as in Caffe.
         """
-        self.log.restoring(str(path))
-        stored = snapshot.read_state(path)
-        snapshot.check_history(path, stored.history, self.updater.history, self.param.type)
-        load_weights(self.net, stored.model)
-        snapshot.copy_history(stored.history, self.updater.history)
-        self.iter = self._displayed = stored.message.iter
-        self.schedule.current_step = stored.message.current_step
-        if stored.message.HasField("resume"):
-            resume(stored.message.resume, self._nets(), self.seed)
-            self.seed = stored.message.resume.random_seed
-            self.losses.restore(stored.message.resume.recent_loss)
+        state.restore(self, path)
+        self._displayed = self.iter
 
     # ---- parts of an iteration
 
@@ -258,9 +246,6 @@ class Solver:
                 self.stopped = True
         return self.stopped
 
-    def _nets(self) -> dict[str, Net]:
-        return {"train": self.net, **{f"test{index}": net for index, net in enumerate(self.test_nets)}}
-
     def _try_snapshot(self) -> CaffeCompatError | None:
         """A snapshot in the course of the training, which a full disk must not end."""
         try:
@@ -270,10 +255,6 @@ class Solver:
             return error
         return None
 
-    @property
-    def _writes_hdf5(self) -> bool:
-        return pb.enum_name("SolverParameter.SnapshotFormat", self.param.snapshot_format) == "HDF5"
-
     def _check_prefix(self, wanted: bool) -> None:
         if wanted:
-            snapshot.check_prefix(self.param.snapshot_prefix, self.document.source)
+            check_prefix(self.param.snapshot_prefix, self.document.source)
