@@ -73,8 +73,9 @@ def _verdicts(folder: Path, noise: Noise) -> Iterator[Case]:
 
 def _snapshots(folder: Path, noise: Noise) -> Iterator[Case]:
     for path in sorted((folder / "files").glob("snapshot_*")):
-        if any(name.startswith("iter5.") for name in np.load(path / "expected.npz").files):
-            yield Case("files", path.name, path)
+        case = Case("files", path.name, path)
+        if case.part("iter5"):
+            yield case
 
 
 def _weights(folder: Path, noise: Noise) -> Iterator[Case]:
@@ -110,3 +111,9 @@ FINDERS: dict[str, Finder] = {
     "upgrades": _upgrades,
     "train_log": _train_log,
 }
+
+
+def unknown_folders(folder: Path) -> list[str]:
+    """Folders under ``files`` in which no finder finds a case: the layouts of forks have more of them."""
+    known = {case.path for finder in FINDERS for case in find(folder, finder)}
+    return sorted(f"files/{path.name}" for path in (folder / "files").glob("*/") if path not in known)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.golden.cases import find
+from tests.golden.cases import find, unknown_folders
 from tests.golden.summary import lines, tally
 
 
@@ -14,10 +14,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test marked ``golden("layer", "fuzz")`` runs once for each case that these finders find."""
     marker = metafunc.definition.get_closest_marker("golden")
     if marker:
-        folder = Path(metafunc.config.getoption("--golden")).resolve()  # the tests run in folders of their own
-        if not folder.is_dir():
-            raise pytest.UsageError(f"--golden {folder}: no such folder")
+        folder = golden_folder(metafunc.config)
         metafunc.parametrize("case", [case for finder in marker.args for case in find(folder, finder)], ids=str)
+
+
+def golden_folder(config: pytest.Config) -> Path:
+    folder: Path = config.getoption("--golden")
+    if not folder.is_dir():
+        raise pytest.UsageError(f"--golden {folder}: no such folder")
+    return folder.resolve()  # the tests run in folders of their own
 
 
 @pytest.fixture(autouse=True)
@@ -33,3 +38,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("golden values")
         for line in lines(result):
             terminalreporter.write_line(line)
+        for name in unknown_folders(golden_folder(terminalreporter.config)):
+            terminalreporter.write_line(f"no test knows what is in {name}")

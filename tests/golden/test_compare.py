@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.golden import compare
-from tests.golden.cases import FINDERS, Case, find
+from tests.golden.cases import FINDERS, Case, find, unknown_folders
 from tests.golden.compare import Comparison, difference
 
 EXPECTED = np.array([[1.0, -100.0, 3.0], [4.0, 5.0, 6.0]], np.float32)
@@ -99,3 +99,9 @@ def test_every_wider_tolerance_has_a_reason() -> None:
 
 def test_missing_groups_are_no_error(tmp_path: Path) -> None:
     assert all(find(tmp_path, finder) == [] for finder in FINDERS)
+
+
+def test_folders_that_no_test_knows_are_told(tmp_path: Path) -> None:
+    for name in ("train_log", "something_new"):
+        (tmp_path / "files" / name).mkdir(parents=True)
+    assert unknown_folders(tmp_path) == ["files/something_new"]
