@@ -31,7 +31,6 @@ SOURCES = {"AnnotatedData", "Data", "DummyData", "HDF5Data", "ImageData", "Input
 NO_GOLDEN = {
     **dict.fromkeys(SOURCES, "a data layer: tested with the data bases under golden/files"),
     "Python": "code of the user's own: tested in test_python_layer",
-    "Python": "runs a class of the user's: tests/layers/test_python_layer.py",
     "SMSoftmaxLoss": "no Caffe has it: tested against float64 and, at margin 0, against SoftmaxWithLoss",
 }
 NO_GRADIENT = {
@@ -40,7 +39,6 @@ NO_GRADIENT = {
     "ArgMax": "an index",
     "HDF5Output": "writes a file",
     "Python": "says its gradient itself: tested in test_python_layer",
-    "Python": "its class has a backward of its own: tests/layers/test_python_layer.py",
     "Parameter": "has no bottom; its blob is the top (golden/layer/Parameter_basic)",
     "Silence": "has no top",
     "Threshold": "a step",
