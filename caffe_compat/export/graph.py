@@ -98,7 +98,7 @@ class GraphBuilder:
         if id(blob) not in self._parameters:
             name = self.unique(self._parameter_names[id(blob)])
             self._parameters[id(blob)] = name
-            self.initializers[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
+            self.initializers[name] = numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name)
         return Value(self._parameters[id(blob)], tuple(blob.shape))
 
     # ---- operators whose form depends on the opset, and shorthands
