@@ -17,6 +17,9 @@ from caffe_compat.layers.registry import register_layer
 if TYPE_CHECKING:
     from caffe_compat.export.graph import GraphBuilder, Value
 
+LOG2_E = math.log2(math.e)
+FEW_CLASSES = 4096
+
 
 @register_layer("SMSoftmaxLoss")
 class SMSoftmaxLoss(ClassLoss):
@@ -42,7 +45,8 @@ class SMSoftmaxLoss(ClassLoss):
 
     Cost: as softmax loss. One tensor of the scores' size is kept for the backward pass, which makes one more, the
     gradient. Forward: copy the scores, largest other score, exponentials in the copy, their sum; backward: one
-    multiplication. All else is one number a label.
+    multiplication. All else is one number a label; at batches of a few thousand scores these few steps, some 50
+    microseconds on a CPU, are what one sees.
 
     Differs from SoftmaxWithLoss with margin 0: the probability is not floored at FLT_MIN before the log, so a
     loss may pass 87.3; a small loss is not rounded to the steps of a float32 probability near 1.
@@ -112,8 +116,8 @@ class _SMSoftmaxLoss(torch.autograd.Function):
             ctx.axis, ctx.weight = axis, weight if isinstance(weight, float) else 1.0
             ctx.save_for_backward(others, index, at_label, at_label / total)
         if isinstance(weight, float):
-            return losses.sum().mul_(weight).to(scores.dtype)
-        return losses.mul_(weight).masked_fill_(weight == 0, 0).sum().to(scores.dtype)
+            return losses.sum(dtype=scores.dtype).mul_(weight)
+        return losses.mul_(weight).masked_fill_(weight == 0, 0).sum(dtype=scores.dtype)
 
     @staticmethod
     @once_differentiable
@@ -128,12 +132,12 @@ class _SMSoftmaxLoss(torch.autograd.Function):
 def _exponentials(others: Tensor, index: Tensor, largest: Tensor, axis: int) -> tuple[Tensor, Tensor | None]:
     """others becomes c e^(z_j - M), in place, with one factor c a row; returns c S and c (None: 1).
 
-    torch's softmax does this in one pass: c is 1 / its own sum, which rounds too much at many classes, so it is
-    read off at the label's place, where e^(M - M) is put. But a CPU takes it row by row, which is slow where a row is
-    shorter than a vector register.
+    At many classes by torch's softmax: one pass; c is 1 / its own sum, which rounds too much there, so it is read off
+    at the label's place, where e^(M - M) is put. At few, on a CPU, by powers of 2, which torch computes several times
+    faster than e^x and its softmax; the rounding of x log2(e) grows with log S, hence the limit.
     """
-    if others.device.type == "cpu" and others.shape[axis] < 16 and axis == others.dim() - 1:
-        return others.sub_(largest).exp_().sum(axis, keepdim=True), None
+    if others.device.type == "cpu" and others.shape[axis] <= FEW_CLASSES:
+        return others.sub_(largest).mul_(LOG2_E).exp2_().sum(axis, keepdim=True), None
     others.scatter_(axis, index, largest)
     torch.softmax(others, axis, out=others)
     unit = others.gather(axis, index)
