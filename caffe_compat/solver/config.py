@@ -12,6 +12,7 @@ from caffe_compat.errors import SolverError
 from caffe_compat.proto import Document, pb, read_net
 from caffe_compat.solver.policies import POLICIES
 from caffe_compat.solver.updates import RULES
+from caffe_compat.weights.load import Weights, weight_paths
 
 NET_FIELDS = ("net", "net_param", "train_net", "train_net_param")
 
@@ -159,6 +160,12 @@ def find_file(document: Document, name: str) -> Path:
     path = Path(name)
     beside = Path(document.source).parent / path
     return beside if not path.exists() and beside.exists() else path
+
+
+def weight_files(document: Document, weights: Weights | None) -> list[Path]:
+    """The files to start from: those of the solver's field ``weights``, then those given."""
+    named = [find_file(document, str(path)) for path in weight_paths(list(document.message.weights))]
+    return named + (weight_paths(weights) if weights else [])
 
 
 def _refuse(document: Document, field: str, text: str) -> SolverError:

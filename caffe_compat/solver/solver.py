@@ -43,8 +43,10 @@ class Solver:
     for test nets, by index. ``action``: asked after every iteration and in tests, may return "stop" or "snapshot".
     ``callbacks``: functions that are called with the solver after every iteration.
 
-    On one machine with one number of threads, two runs with one seed are equal bit for bit, and so is a run that is
-    continued from a snapshot. Raises SolverError, PrototxtError, NetError, DataError, WeightsError.
+    On one machine with one number of threads, two runs with one seed are equal bit for bit (the seed is given to
+    torch's global generator), and so is a run that is continued from a snapshot; but what LSTM and RNN layers remember
+    from pass to pass begins anew at zero there, as in Caffe. Raises SolverError, PrototxtError, NetError, DataError,
+    WeightsError.
     """
 
     def __init__(
@@ -91,8 +93,8 @@ class Solver:
         self.updater = Updater(self.net.learnable, self.param)
         self.losses = LossMeter(self.param.average_loss, self.device, self.log.not_finite)
         self._displayed = 0
-        for files in [*self.param.weights, *([weights] if weights else [])]:
-            self.log.loaded(str(files), load_weights(self.net, files))
+        for path in config.weight_files(self.document, weights):
+            self.log.loaded(str(path), load_weights(self.net, path))
         if snapshot:
             self.restore(snapshot)
 

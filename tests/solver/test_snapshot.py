@@ -98,6 +98,30 @@ def test_a_state_of_caffe_starts_the_data_anew(tmp_path: Path) -> None:
     assert run.solver.net.sources["data"].position == 0
 
 
+def test_weights_of_the_solver_file_and_of_the_caller(tmp_path: Path) -> None:
+    """Later files win; a name is relative to the working directory, else to the solver's folder."""
+    run = Run(make_experiment(tmp_path, display=0))
+    run.solver.step(3)
+    path = make_experiment(tmp_path, weights='"snap_iter_3.caffemodel"', random_seed=99)
+    expected = run.solver.net.layer("fc").weight
+    assert np.array_equal(Run(path).solver.net.layer("fc").weight.detach(), expected.detach())
+    started = Run(path, weights="snap_iter_3.caffemodel,snap_iter_3.caffemodel")
+    assert len(started.texts("loaded")) == 3
+    assert "4 layer(s) loaded" in started.texts("loaded")[0]
+
+
+def test_solving_what_is_solved(tmp_path: Path) -> None:
+    """Nothing but the last look at losses and scores, as in Caffe."""
+    path = make_experiment(tmp_path)
+    Run(path).solver.solve()
+    before = {file.name: file.read_bytes() for file in tmp_path.glob("snap*")}
+    again = Run(path, snapshot="snap_iter_12.solverstate")
+    again.solver.solve()
+    assert again.rows("train_loss", "lr") == []
+    assert [row[:2] for row in again.rows("loss", "testing")] == [["loss", 12], ["testing", 12]]
+    assert {file.name: file.read_bytes() for file in tmp_path.glob("snap*")} == before
+
+
 def test_snapshot_in_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """learned_net is relative to the working directory, as in Caffe; a moved pair is found together."""
     path = make_experiment(tmp_path)
