@@ -14,9 +14,16 @@ from caffe_compat.errors import NetError, PrototxtError
 from caffe_compat.layers.arity import Between
 from caffe_compat.layers.base import Shape, canonical_axis
 from caffe_compat.layers.loss import (
-    Loss, check_label_count, keep_mask, label_index, lower_labels, lower_normalizer, normalization_mode, normalizer,
+    Loss,
+    check_label_count,
+    keep_mask,
+    label_index,
+    lower_labels,
+    lower_normalizer,
+    normalization_mode,
+    normalizer,
     out_of_range,
-)  # fmt: skip
+)
 from caffe_compat.layers.multinomial_logistic_loss import LOG_THRESHOLD
 from caffe_compat.layers.registry import register_layer
 from caffe_compat.proto import read_binary
@@ -61,7 +68,7 @@ class InfogainLoss(Loss):
     ) -> None:
         super().__init__()
         if normalize is not None:
-            raise NetError("loss_param's normalize is refused here, as by Caffe; use normalization: VALID or BATCH_SIZE")
+            raise NetError("loss_param's normalize is refused here, as by Caffe; use normalization: VALID or FULL")
         self.source = source
         self.axis = axis
         self.ignore_label = ignore_label
@@ -137,7 +144,7 @@ def read_matrix(source: str | None) -> Tensor:
     try:
         blob = read_binary(source, "BlobProto")
     except PrototxtError as error:
-        raise NetError(f"cannot read the infogain matrix: {error}; source is found from the working directory") from error
+        raise NetError(f"cannot read the infogain matrix (from the working directory): {error}") from error
     return torch.from_numpy(np.array(blob.double_data or blob.data, dtype=np.float32))
 
 

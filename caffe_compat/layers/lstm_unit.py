@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -34,9 +35,10 @@ class LSTMUnit(Layer):
     constant_bottoms = (2,)
 
     def setup(self, *bottom_shapes: Shape) -> None:
-        self._check(*bottom_shapes, steps=bottom_shapes[0][:1])
+        self._check(bottom_shapes, bottom_shapes[0][:1])
 
-    def _check(self, cell: Shape, gates: Shape, cont: Shape, steps: Shape = (1,)) -> None:
+    def _check(self, shapes: Sequence[Shape], steps: Shape = (1,)) -> None:
+        cell, gates, cont = shapes
         fits = len(cell) == 3 and gates == (*cell[:2], 4 * cell[2]) and cont == cell[:2]
         if not fits or steps != (1,):
             raise NetError(
@@ -45,7 +47,7 @@ class LSTMUnit(Layer):
             )
 
     def forward(self, cell: Tensor, gates: Tensor, cont: Tensor) -> tuple[Tensor, Tensor]:
-        self._check(tuple(cell.shape), tuple(gates.shape), tuple(cont.shape))
+        self._check([tuple(bottom.shape) for bottom in (cell, gates, cont)])
         tops: tuple[Tensor, Tensor] = _Unit.apply(cell, gates, cont.detach().to(gates.dtype).unsqueeze(-1))
         return tops
 

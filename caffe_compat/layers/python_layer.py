@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 from caffe_compat.errors import CannotLower, NetError
 from caffe_compat.layers.arity import AtLeast
 from caffe_compat.layers.base import Layer, Shape
-from caffe_compat.layers.python_blobs import PythonBlob, PythonBlobs, call
+from caffe_compat.layers.python_blobs import PythonBlob, PythonBlobs, PythonLayerBase, call
 from caffe_compat.layers.registry import register_layer
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class Python(Layer):
     blocks = ("python_param",)
     bottoms, tops = AtLeast(0), AtLeast(0)
     export_note = "code of your own has no ONNX form"
+    place: Tensor
 
     def __init__(
         self, module: str = "", layer: str = "", param_str: str = "", share_in_parallel: bool = False
@@ -81,8 +82,8 @@ class Python(Layer):
         try:
             found = call(f"importing the Python module '{module}'", importlib.import_module, module)
         except NetError as error:
-            missing = isinstance(error.__cause__, ModuleNotFoundError) and module.startswith(error.__cause__.name or "?")
-            if not missing:
+            cause = error.__cause__
+            if not (isinstance(cause, ModuleNotFoundError) and f"{module}.".startswith(f"{cause.name}.")):
                 raise
             raise NetError(f"Python module '{module}' is not found; put its folder into PYTHONPATH") from error
         cls = getattr(found, layer, None)
@@ -92,7 +93,8 @@ class Python(Layer):
         lacking = [name for name in ("setup", "reshape", "forward") if not callable(getattr(cls, name, None))]
         if lacking:
             raise NetError(f"class '{layer}' of '{module}' lacks {', '.join(lacking)}(self, bottom, top)")
-        user = call(f"{self.path}.__init__", cls, *([None] if cls.__init__ is not object.__init__ else []))
+        arguments = [None] if issubclass(cls, PythonLayerBase) else []
+        user = call(f"{self.path}.__init__", cls, *arguments)
         user.blobs, user.param_str, user.param_str_ = PythonBlobs(), self.param_str, self.param_str
         return user
 

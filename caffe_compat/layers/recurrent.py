@@ -78,7 +78,8 @@ class Recurrent(Layer):
             )
         if self.num_tops != 1 + exposed:
             raise NetError(
-                f"makes {1 + exposed} top(s) with expose_hidden: {str(self.expose_hidden).lower()}, found {self.num_tops}"
+                f"makes {1 + exposed} top(s) with expose_hidden: {str(self.expose_hidden).lower()}, "
+                f"found {self.num_tops}"
             )
 
     def _check_shapes(self, shapes: Sequence[Shape]) -> None:
@@ -89,9 +90,9 @@ class Recurrent(Layer):
                 "of the N streams: three axes or more"
             )
         if cont != x[:2]:
-            raise NetError(f"cont has shape {list(cont)}; accepted: {list(x[:2])}, the steps and streams of x {list(x)}")
+            raise NetError(f"cont has shape {list(cont)}; accepted: {list(x[:2])}, the steps and streams of x")
         if self.has_static and (len(shapes[2]) < 2 or shapes[2][0] != x[1] or math.prod(shapes[2]) == 0 < x[1]):
-            raise NetError(f"x_static has shape {list(shapes[2])}; accepted: ({x[1]}, ...), one row for each stream of x")
+            raise NetError(f"x_static has shape {list(shapes[2])}; accepted: ({x[1]}, ...), a row for each stream of x")
         for name, shape in zip(self.states, shapes[2 + self.has_static :], strict=False):
             if shape != (1, x[1], self.num_output):
                 raise NetError(f"{name}0 has shape {list(shape)}; accepted: {[1, x[1], self.num_output]}")
@@ -159,7 +160,7 @@ class Recurrent(Layer):
     def _lower_product(self, g: GraphBuilder, x: Value, weight: str, axis: int) -> Value:
         matrix = getattr(self, weight)
         if None in x.shape[axis:]:
-            raise CannotLower(f"the weights fix the sizes of '{x}' from axis {axis} on, one of which is symbolic; fix it")
+            raise CannotLower(f"the weights fix the sizes of '{x}' from axis {axis} on; one is symbolic, so fix it")
         rows = g.reshape(x, [0] * axis + [matrix.shape[1]]) if x.rank > axis + 1 else x
         return g.op("MatMul", rows, g.transpose(g.param(matrix), (1, 0)))
 

@@ -113,7 +113,7 @@ def test_the_matrix_from_a_file(tmp_path: Path, double: bool, legacy: bool) -> N
 
 def test_a_matrix_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     source = write(tmp_path / "H.binaryproto", values(2, 3))
-    with pytest.raises(NetError, match=r"matrix H has 6 values, the scores of shape \[5, 3\] have 3 classes along axis 1; .*9"):
+    with pytest.raises(NetError, match=r"H has 6 values, the scores of shape \[5, 3\] have 3 classes along axis 1; "):
         InfogainLoss(source=source).setup((5, 3), (5,))
     with pytest.raises(NetError, match=r"matrix H has 16 values"):
         InfogainLoss().setup((5, 3), (5,), (1, 1, 4, 4))
@@ -124,7 +124,7 @@ def test_a_matrix_that_does_not_fit_is_refused(tmp_path: Path) -> None:
 def test_the_missing_matrix(tmp_path: Path) -> None:
     with pytest.raises(NetError, match=r"needs the infogain matrix: give infogain_loss_param .*or a third bottom"):
         InfogainLoss().setup((5, 3), (5,))
-    with pytest.raises(NetError, match=r"cannot read the infogain matrix: .*nowhere.*from the working directory"):
+    with pytest.raises(NetError, match=r"cannot read the infogain matrix \(from the working directory\): .*nowhere"):
         InfogainLoss(source=str(tmp_path / "nowhere.binaryproto")).setup((5, 3), (5,))
     (tmp_path / "text").write_text("no such thing")
     with pytest.raises(NetError, match="cannot read the infogain matrix"):
@@ -137,7 +137,7 @@ def test_the_missing_matrix(tmp_path: Path) -> None:
         ({}, [(5, 3), (4,), (3, 3)], "4 labels|the same first dimension"),
         ({}, [(5, 3), (5, 2), (3, 3)], r"10 labels \(shape \[5, 2\]\) for 5 predictions"),
         ({"axis": 2}, [(5, 3), (5,), (3, 3)], "axis 2 is out of range"),
-        ({"normalize": True}, [], "normalize is refused here, as by Caffe; use normalization: VALID or BATCH_SIZE"),
+        ({"normalize": True}, [], "normalize is refused here, as by Caffe; use normalization: VALID or FULL"),
     ],
 )
 def test_refusals(fields: Any, shapes: Any, message: str) -> None:

@@ -198,9 +198,9 @@ def test_other_shapes_are_inferred_without_a_pass() -> None:
 
 
 def test_nothing_is_imported_before_it_is_allowed() -> None:
-    with pytest.raises(NetError, match=r"class 'Counter' of the Python module 'my_python_layers', which is not allowed"):
+    with pytest.raises(NetError, match=r"'Counter' of the Python module 'my_python_layers', which is not allowed"):
         load_net(prototxt("Counter", {}))
-    with pytest.raises(NetError, match=r'allow_python\("my_python_layers"\) first, or .*--allow-python my_python_layers'):
+    with pytest.raises(NetError, match=r'allow_python\("my_python_layers"\) first, .*--allow-python my_python_layers'):
         load_net(prototxt("Counter", {}))
     assert "my_python_layers" not in sys.modules
     allow_python("my_python_layers.more", "another")
@@ -212,11 +212,11 @@ def test_nothing_is_imported_before_it_is_allowed() -> None:
     ("layer", "module", "message"),
     [
         ("X", "no_such_module_here", r"module 'no_such_module_here' is not found; put its folder into PYTHONPATH"),
-        ("X", "my_broken_module", r"importing the Python module 'my_broken_module' raised ModuleNotFoundError: .*no_such_lib"),
+        ("X", "my_broken_module", r"importing the Python module 'my_broken_module' raised ModuleNotFoundError"),
         ("Nothing", "my_python_layers", r"has no class 'Nothing'; its classes: EuclideanLoss, Scaled, Counter"),
         ("NOT_A_CLASS", "my_python_layers", "has no class 'NOT_A_CLASS'"),
-        ("NoForward", "my_python_layers", r"class 'NoForward' of 'my_python_layers' lacks forward\(self, bottom, top\)"),
-        ("EuclideanLoss", "my_python_layers", r"EuclideanLoss.setup raised Exception: Need two inputs \(.*my_python_layers.py:8"),
+        ("NoForward", "my_python_layers", r"'NoForward' of 'my_python_layers' lacks forward\(self, bottom, top\)"),
+        ("EuclideanLoss", "my_python_layers", r"setup raised Exception: Need two inputs \(.*_layers.py:8"),
         ("Broken", "my_python_layers", r"reshape\(-1,\): a size is negative"),
         ("", "my_python_layers", r"python_param needs the class to run"),
     ],

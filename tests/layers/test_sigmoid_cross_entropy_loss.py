@@ -104,7 +104,7 @@ def test_the_targets_get_no_gradient() -> None:
 @pytest.mark.parametrize(
     ("shapes", "message"),
     [
-        ([(3, 4), (3, 5)], r"15 targets \(shape \[3, 5\]\) for 12 scores \(shape \[3, 4\]\); accepted: one target for each"),
+        ([(3, 4), (3, 5)], r"15 targets \(shape \[3, 5\]\) for 12 scores \(shape \[3, 4\]\); accepted: one target"),
         ([(3, 4), (4, 3)], r"the same first dimension"),
         ([(), ()], r"the same first dimension"),
     ],
