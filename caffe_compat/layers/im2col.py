@@ -96,7 +96,8 @@ class Im2col(Layer):
         if min(counts) < 1:
             raise NetError(
                 f"the spatial axes {list(sizes)} of the bottom would make a top of {counts}: "
-                f"kernel {list(self.kernel)}, stride {list(self.stride)}, pad {list(self.pad)}, dilation {list(self.dilation)} do not fit; "
+                f"kernel {list(self.kernel)}, stride {list(self.stride)}, pad {list(self.pad)}, "
+                f"dilation {list(self.dilation)} do not fit; "
                 "give a larger bottom, or change one of these"
             )
         return counts
