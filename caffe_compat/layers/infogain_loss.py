@@ -68,7 +68,9 @@ class InfogainLoss(Loss):
     ) -> None:
         super().__init__()
         if normalize is not None:
-            raise NetError("loss_param's normalize is refused here, as by Caffe; use normalization: VALID or FULL")
+            raise NetError(
+                "loss_param's normalize is refused here, as by Caffe; use normalization: VALID (for true) or BATCH_SIZE"
+            )
         self.source = source
         self.axis = axis
         self.ignore_label = ignore_label

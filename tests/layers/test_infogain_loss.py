@@ -137,7 +137,7 @@ def test_the_missing_matrix(tmp_path: Path) -> None:
         ({}, [(5, 3), (4,), (3, 3)], "4 labels|the same first dimension"),
         ({}, [(5, 3), (5, 2), (3, 3)], r"10 labels \(shape \[5, 2\]\) for 5 predictions"),
         ({"axis": 2}, [(5, 3), (5,), (3, 3)], "axis 2 is out of range"),
-        ({"normalize": True}, [], "normalize is refused here, as by Caffe; use normalization: VALID or FULL"),
+        ({"normalize": True}, [], "normalize is refused here, as by Caffe; use normalization: VALID"),
     ],
 )
 def test_refusals(fields: Any, shapes: Any, message: str) -> None:
