@@ -166,7 +166,7 @@ def test_a_filtered_batch_has_no_known_size_in_the_graph(batch: str | None) -> N
 def test_a_size_that_must_be_the_batch_is_known() -> None:
     """Only all items fit the sum with the bottom itself."""
     net = load_net(
-        FILTERED[: FILTERED.index("layer { name: \"t\"")]
+        FILTERED[: FILTERED.index('layer { name: "t"')]
         + 'layer { name: "sum" type: "Eltwise" bottom: "f" bottom: "x" top: "sum" }'
     )
     dims = [dim.dim_param for dim in lower(net).model.graph.output[0].type.tensor_type.shape.dim]
