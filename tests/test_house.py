@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "caffe_compat"
 FLOORS = [
     {"errors", "files"}, {"proto"}, {"layers"}, {"net"}, {"weights", "data"}, {"solver", "export"}, {"api"},
-    {"check", "tools"}, {"cli", "__main__"},
+    {"check", "tools"}, {"cli"}, {"__main__"},
 ]  # fmt: skip
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 HEAVY = ("torch", "onnx", "onnxruntime", "google.protobuf", "numpy", "lmdb", "PIL", "matplotlib")

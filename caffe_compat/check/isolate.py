@@ -84,10 +84,11 @@ def _collect(
     running: dict[Any, tuple[int, Any, float]], rows: dict[int, dict[str, Any]], paths: Sequence[Path], seconds: float
 ) -> None:
     """Wait for news; move finished, dead and late files from ``running`` to ``rows``."""
-    for receiver in wait(list(running), timeout=0.2):
+    ready: list[Any] = wait(list(running), timeout=0.2)
+    for receiver in ready:
         index, process, _ = running[receiver]
         try:
-            row = receiver.recv()  # type: ignore[union-attr]
+            row = receiver.recv()
             process.row = row
             if not row.pop("unfinished", False):
                 rows[index] = row

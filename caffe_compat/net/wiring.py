@@ -29,7 +29,7 @@ class Wiring:
                     f"choose another name, or write over it in place (bottom {i} and top {i} both '{top}')"
                 )
             if in_place and not allows_inplace:
-                raise NetError(f"top and bottom are both '{top}'; this layer cannot work in place: name the top otherwise")
+                raise NetError(f"top and bottom are both '{top}', but the layer cannot work in place; rename the top")
             if top != AUTOMATIC:
                 self.made_by[top] = layer_name
                 self.unread.add(top)

@@ -58,7 +58,7 @@ def draw_curves(curves: Sequence[Curve], path: Path) -> None:
             axes.plot([start + i for i, _ in points], [value for _, value in points], style, color=colour, label=label)
         start += max(i for i, _ in (*curve.loss, *curve.accuracy))
     losses.set(ylabel="loss", yscale="log")
-    accuracies.set(ylabel="accuracy", xlabel="iteration", ylim=(0.9, 1.0))
+    accuracies.set(ylabel="accuracy", xlabel="iteration", ylim=(0.8, 1.0))
     for axes in (losses, accuracies):
         axes.legend()
         axes.grid(alpha=0.3)
@@ -68,7 +68,7 @@ def draw_curves(curves: Sequence[Curve], path: Path) -> None:
 
 
 def draw_digits(predictions: Sequence[Prediction], path: Path, columns: int = 8) -> None:
-    """Digits with the prediction below each; a wrong one is red and shows the true label."""
+    """Digits with the prediction below each; a wrong one is red and tells the true label."""
     from matplotlib import pyplot
 
     rows = -(-len(predictions) // columns)
@@ -79,7 +79,8 @@ def draw_digits(predictions: Sequence[Prediction], path: Path, columns: int = 8)
         right = prediction.predicted == prediction.label
         text = f"{prediction.predicted}  ({prediction.probability:.0%})" + ("" if right else f"\nis {prediction.label}")
         axes.imshow(prediction.image, cmap="gray_r", vmin=0, vmax=255)
-        axes.set_title(text, y=-0.32 if right else -0.55, fontsize=9, color="black" if right else "red")
-    figure.tight_layout(h_pad=1.6)
+        axes.text(0.5, -0.08, text, transform=axes.transAxes, ha="center", va="top", fontsize=9,
+                  color="black" if right else "red")  # fmt: skip
+    figure.subplots_adjust(left=0.02, right=0.98, top=0.98, bottom=0.1, hspace=0.55)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)

@@ -1,0 +1,33 @@
+"""Turn a train_val prototxt into a deploy prototxt: data layers become inputs, losses become probabilities.
+
+Labels, Accuracy and what only they need are left out. Prints the prototxt, or writes it with --out.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from caffe_compat.cli.options import add_model, add_state, model_path, stages
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_model(parser)
+    parser.add_argument("-o", "--out", metavar="FILE", help="write the prototxt there")
+    parser.add_argument("--input-shape", metavar="BLOB:N,C,H,W", action="append", default=[],
+                        help="shape of an input; needed where the data of a data layer is not here")  # fmt: skip
+    add_state(parser, phase=None)
+
+
+def run(args: argparse.Namespace) -> int:
+    from caffe_compat.export.deploy import deploy_net
+    from caffe_compat.export.input_shape import parse_input_shapes
+    from caffe_compat.files import atomic_write
+
+    deployed = deploy_net(model_path(args), args.level, stages(args), parse_input_shapes(args.input_shape))
+    if not args.out:
+        print(deployed.text, end="")
+        return 0
+    with atomic_write(args.out, "w") as file:
+        file.write(deployed.text)
+    print(f"{args.out}: {len(deployed.net.layer)} layers")
+    return 0
