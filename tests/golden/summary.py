@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 GROUPS = "layer|fuzz|solver|init|nets|reject|files"
-GOLDEN_ID = re.compile(rf"(test_\w+)\[(({GROUPS})/[^\]]*?)(-every_blob|-outputs|-\d+)?\]$")
+GOLDEN_ID = re.compile(rf"golden/test_\w+\.py::(test_\w+)\[(({GROUPS})/[^\]]*?)(-every_blob|-outputs|-\d+)?\]$")
 PLACE = re.compile(r"layer '.*?' \((\w+)\), .*?:\d+:\d+: ")
 NOT_LOWERED, MISSING = "not lowered: ", "missing: "
 WORST_FIRST = ("failed", "error", "missing", "not lowered", "skipped", "passed")
