@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from caffe_compat.errors import CannotLower, NetError
 from caffe_compat.layers.arity import Arity, Exactly, SameAsBottoms
 from caffe_compat.layers.fillers import Filler
+from caffe_compat.layers.limits import check_blob
 from caffe_compat.proto import extend_layer
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Layer(nn.Module):
 
         It lies on the meta device until ``materialize``. ``trained`` False: a buffer that ``forward`` itself updates.
         """
+        check_blob(f"blob '{name}'", shape)
         filler = filler or Filler()
         filler.check(shape)
         blob = torch.empty(shape, dtype=torch.float32, device="meta")

@@ -6,15 +6,14 @@ whole net share parameters, cut gradients, allow in-place memory, free blobs aft
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from caffe_compat.errors import NetError
 from caffe_compat.layers.base import Shape
 from caffe_compat.layers.create import create_layer
 from caffe_compat.layers.data import SourceLayer
+from caffe_compat.layers.limits import check_blob
 from caffe_compat.layers.source import open_source
 from caffe_compat.net.gradients import check_propagate_down, cut_gradients, freeze_blobs
 from caffe_compat.net.inplace import allow_inplace
@@ -24,8 +23,6 @@ from caffe_compat.net.sharing import LearnableParam, check_param_specs, share_pa
 from caffe_compat.net.state import NetState
 from caffe_compat.net.wiring import Wiring, free_after_last_use, net_outputs
 from caffe_compat.proto import Document, pb
-
-INT_MAX = 2**31 - 1
 
 
 @dataclass
@@ -95,14 +92,7 @@ def _set_up(node: Node, shapes: dict[str, Shape]) -> None:
     """Make the blobs and infer the shapes of the tops; refuse sizes that Caffe cannot count."""
     node.bottom_shapes = [shapes[name] for name in node.bottoms]
     node.layer.setup(*node.bottom_shapes)
-    for name, blob in zip(node.layer.blob_names, node.layer.blobs, strict=True):
-        _check_size(f"blob '{name}'", tuple(blob.shape))
     node.top_shapes = node.layer.top_shapes(*node.bottom_shapes)
     for name, shape in zip(node.tops, node.top_shapes, strict=True):
-        _check_size(f"top '{name}'", shape)
+        check_blob(f"top '{name}'", shape)
         shapes[name] = shape
-
-
-def _check_size(what: str, shape: Shape) -> None:
-    if math.prod(shape) > INT_MAX:
-        raise NetError(f"{what} of shape {list(shape)} has {math.prod(shape)} elements; a blob holds at most {INT_MAX}")

@@ -15,6 +15,6 @@ def set_loss_weights(node: Node) -> None:
     if given and len(given) != len(node.tops):
         raise NetError(
             f"loss_weight is given {len(given)} time(s) for {len(node.tops)} top(s); accepted: none, or one per top "
-            f"(for a loss with further tops: {' '.join(['loss_weight: 1'] + ['loss_weight: 0'] * (len(node.tops) - 1))})"
+            f"(for a loss with further tops: {' '.join(['loss_weight: 1', *['loss_weight: 0'] * (len(node.tops) - 1)])})"
         )
     node.loss_weights = given or [0.0] * len(node.tops)
