@@ -52,7 +52,7 @@ class Comparison:
         self.case = case
         self.tolerance = tolerance
         self.problems: list[str] = []
-        self.overwrites_diffs = "meta" in case.arrays and "HingeLoss" in case.meta["layer_types"]
+        self.overwrites_diffs = "meta" in case.arrays and "HingeLoss" in case.meta.get("layer_types", ())
         self.defects = set(case.meta.get("defect", ())) if "meta" in case.arrays else set()
 
     def __enter__(self) -> Comparison:
