@@ -21,6 +21,7 @@ COMMANDS = {
     "evaluate": "accuracy of an exported ONNX file over a net's TEST data",
     "check": "tell of each file whether it parses, builds, trains, exports and matches",
     "summary": "list the layers of a net with shapes and parameters",
+    "layers": "table of the supported layer types, and the page of each",
     "convert-mnist": "MNIST's idx files (or .npz) to LMDB",
     "convert-cifar": "CIFAR's binary files (or .npz) to LMDB",
     "demo": "train, fine-tune with SM-Softmax, export and classify, on digits that ship with the project",

@@ -31,8 +31,8 @@ class ArgMax(Layer):
 
     ``out_max_val`` (default false), ``top_k`` (default 1), ``axis`` (default none; negative from the end).
     Refused: top_k of 0 or above the number of values, an axis out of range, a bottom without axes.
-    Differs from torch: argmax takes the smaller position. Differs from Caffe, which stops when a gradient is asked
-    for: none goes back; NaN counts as the largest value.
+    Differs from torch: argmax takes the smaller position. Differs from Caffe: where a gradient is
+    asked for, none goes back, and Caffe stops; NaN counts as the largest value.
     """
 
     blocks = ("argmax_param",)

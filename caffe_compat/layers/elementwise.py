@@ -112,8 +112,8 @@ class Threshold(Layer):
 
     Bottom: x, any shape. Top: y, the same shape; may be the bottom (in place).
     ``threshold`` (default 0).
-    Differs from torch: threshold() keeps the values above it. Differs from Caffe, which stops when a gradient is
-    asked for: none goes back.
+    Differs from torch: threshold() keeps the values above it. Differs from Caffe: where a gradient is asked
+    for, none goes back, and Caffe stops.
     """
 
     blocks = ("threshold_param",)

@@ -1,0 +1,29 @@
+"""Which layer types are supported, and what each computes.
+
+Without a name: the table of all types of Caffe and of the known forks (build, train, export). With a name: that layer's
+page with formula, bottoms, tops, fields with defaults, refusals, and where it differs from Caffe and torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", help="a layer type, such as Convolution")
+    parser.add_argument("--markdown", action="store_true", help="print Markdown, as in docs/layers.md")
+    parser.add_argument("--write", metavar="DOCS", help="renew all generated pages in this docs folder")
+
+
+def run(args: argparse.Namespace) -> int:
+    from caffe_compat.tools import layer_pages as pages
+
+    if args.write:
+        changed = pages.write_pages(Path(args.write))
+        print("\n".join(map(str, changed)) or "all pages are up to date")
+    elif args.name:
+        print(pages.layer_markdown(args.name) if args.markdown else pages.layer_text(args.name))
+    else:
+        print(pages.table_page() if args.markdown else pages.table_text(), end="" if args.markdown else "\n")
+    return 0
