@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +10,10 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from caffe_compat.errors import DataError
+from caffe_compat.pictures import decode
 from caffe_compat.proto import pb
 
 Record = tuple[bytes, bytes]
-_DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 
 @dataclass
@@ -78,7 +77,7 @@ def _fits(shape: tuple[int, int, int], values: int) -> bool:
 def _image(datum: Any, color: str, name: str) -> np.ndarray:
     """One image (C, H, W), uint8 or float32."""
     if datum.encoded:
-        return decode_image(datum.data, color, name)
+        return channels_first(decode(datum.data, color, name, upright=color != "as stored"))
     shape = (datum.channels, datum.height, datum.width)
     found = len(datum.data) or len(datum.float_data)
     if not _fits(shape, found):
@@ -90,35 +89,6 @@ def _image(datum: Any, color: str, name: str) -> np.ndarray:
     return image
 
 
-def decode_image(data: bytes, color: str, name: str) -> np.ndarray:
-    """An encoded image (JPEG, PNG, ...) as uint8 (C, H, W), channels blue, green, red (, alpha).
-
-    With "as stored" a gray image has one channel, and a palette becomes colours, as in OpenCV.
-    """
-    from PIL import Image
-
-    try:
-        image = Image.open(io.BytesIO(data))
-        if color == "gray" and image.format == "JPEG":
-            image.draft("L", image.size)  # the luma that the file holds, as OpenCV's decoder takes it
-        image.load()
-    except Exception as error:  # Pillow raises many kinds for damaged images
-        raise DataError(
-            f"{name} cannot be decoded as an image ({len(data)} bytes): {error}; convert the data set again"
-        ) from error
-    if image.mode in _DEEP:
-        raise DataError(f"{name} has pixels of more than 8 bits (mode {image.mode}); store 8-bit images")
-    pixels: np.ndarray = np.asarray(image.convert(_mode(image, color)))
-    if pixels.ndim == 2:
-        return pixels[None].copy()
-    blue_first = [2, 1, 0, 3][: pixels.shape[2]]
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1)[blue_first])
-
-
-def _mode(image: Any, color: str) -> str:
-    if color != "as stored":
-        return "RGB" if color == "color" else "L"
-    if image.mode in ("1", "L"):
-        return "L"
-    has_alpha = image.mode in ("LA", "RGBA", "PA") or (image.mode == "P" and "transparency" in image.info)
-    return "RGBA" if has_alpha else "RGB"
+def channels_first(pixels: np.ndarray) -> np.ndarray:
+    """(H, W, C) as (C, H, W)."""
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))

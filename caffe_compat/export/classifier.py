@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from caffe_compat.errors import ExportError
-from caffe_compat.export.pictures import centre_crop, read_picture, resize
+from caffe_compat.export.pictures import read_picture
 from caffe_compat.export.preprocessing import INDEPENDENT, PROBABILITIES, Preprocessing, from_metadata
 from caffe_compat.export.runtime import open_session
+from caffe_compat.pictures import centre_crop, resize
 
 BATCH = 32
 """Pictures that go through the net together where the batch size is free."""

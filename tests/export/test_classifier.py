@@ -12,7 +12,7 @@ from PIL import Image
 
 from caffe_compat import Classifier, DataError, ExportError, export_onnx, load_net
 from caffe_compat.export import lower_net
-from caffe_compat.export.pictures import read_picture, resize
+from caffe_compat.export.pictures import read_picture
 from tests.export.nets import DEPLOY, from_input
 
 MEAN = (104.0, 117.0, 123.0)
@@ -149,15 +149,6 @@ def test_wrong_batches_and_numbers(path):
         Classifier(path, "cpu").predict(np.zeros((1, 3, 12, 11)))
     with pytest.raises(ExportError, match="top_k is 0"):
         Classifier(path, "cpu").classify([], top_k=0)
-
-
-def test_resize_is_that_of_opencv():
-    """Values of OpenCV's resize with INTER_LINEAR."""
-    rows = np.array([[0, 100, 200, 255]], np.uint8).repeat(4, 0)[:, :, None]
-    assert resize(rows, 2, 2)[0, :, 0].tolist() == [50, 228]  # a halving: rounded means
-    assert resize(rows, 4, 8)[0, :, 0].tolist() == [0, 25, 75, 125, 175, 214, 241, 255]
-    assert resize(rows, 4, 3)[0, :, 0].tolist() == [17, 150, 246]
-    assert resize(rows, 4, 4) is rows
 
 
 def test_palettes_and_transparency(tmp_path, pixels):

@@ -1,0 +1,126 @@
+"""Pixels as the OpenCV of Caffe reads them: decoded, blue first, resized.
+
+Needs no torch. Pixels are uint8 (height, width, channels).
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import Any
+
+import numpy as np
+
+from caffe_compat.errors import DataError
+
+_DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+_ORIENTATION = 0x0112  # the EXIF tag that says how the camera was held
+
+
+def decode(data: bytes | str | os.PathLike[str], color: str, name: str, *, upright: bool = False) -> np.ndarray:
+    """An encoded image (JPEG, PNG, ...; its bytes or its path) as pixels, channels blue, green, red (, alpha).
+
+    ``color``: "color" (always 3 channels), "gray" (always 1), or "as stored": a gray image has one channel, and a
+    palette becomes colours. ``upright``: turned as its EXIF tag says, which OpenCV does except for "as stored".
+    Raises DataError, naming it ``name``, for what is no image or has more than 8 bits a channel.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as image:
+            if color == "gray" and image.format == "JPEG":
+                image.draft("L", image.size)  # the luma that the file holds, as OpenCV's decoder takes it
+            image.load()
+            return _pixels(image, color, name, upright)
+    except (DataError, FileNotFoundError):
+        raise
+    except Exception as error:  # Pillow raises many kinds for damaged images
+        size = f" ({len(data)} bytes)" if isinstance(data, bytes) else ""
+        raise DataError(f"{name} cannot be decoded as an image{size}: {error}; replace or remove it") from error
+
+
+def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Bilinear as OpenCV's resize, which Caffe uses: pixel centres at half, weights of 11 bits, no smoothing.
+
+    ``pixels``: uint8 (h, w, channels). An exact halving is the rounded mean of 2 x 2 pixels, as there.
+    """
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    if pixels.shape[:2] == (2 * height, 2 * width):
+        return _halved(pixels)
+    rows, row_next, row_weights = _taps(pixels.shape[0], height, across=False)
+    columns, column_next, column_weights = _taps(pixels.shape[1], width, across=True)
+    used, place = np.unique(np.concatenate([rows, row_next]), return_inverse=True)
+    wide = pixels[used].astype(np.int32)
+    across = wide[:, columns] * column_weights[0][:, None]
+    across += wide[:, column_next] * column_weights[1][:, None]
+    across >>= 4
+    first = (across[place[:height]] * row_weights[0][:, None, None]) >> 16
+    second = (across[place[height:]] * row_weights[1][:, None, None]) >> 16
+    return ((first + second + 2) >> 2).astype(np.uint8)
+
+
+def centre_crop(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The middle height x width, at floor((size - crop) / 2) as in Caffe's transformer. Raises DataError."""
+    if pixels.shape[0] < height or pixels.shape[1] < width:
+        raise DataError(
+            f"a picture of {pixels.shape[0]} x {pixels.shape[1]} cannot be cropped to {height} x {width} (height "
+            "x width)"
+        )
+    top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
+    return pixels[top : top + height, left : left + width]
+
+
+def _pixels(image: Any, color: str, name: str, upright: bool) -> np.ndarray:
+    if image.mode in _DEEP:
+        raise DataError(f"{name} has pixels of more than 8 bits (mode {image.mode}); store 8-bit images")
+    turned = _turned(image) if upright else image
+    if color == "gray" and image.mode not in ("1", "L"):
+        return _gray(np.asarray(turned.convert("RGB")), image.format)
+    pixels: np.ndarray = np.asarray(turned.convert(_mode(image, color)))
+    if pixels.ndim == 2:
+        return pixels[:, :, None].copy()
+    blue_first = [2, 1, 0, 3][: pixels.shape[2]]
+    return np.ascontiguousarray(pixels[:, :, blue_first])
+
+
+def _turned(image: Any) -> Any:
+    from PIL import ImageOps
+
+    return ImageOps.exif_transpose(image) if image.getexif().get(_ORIENTATION, 1) != 1 else image
+
+
+def _mode(image: Any, color: str) -> str:
+    if color != "as stored":
+        return "RGB" if color == "color" else "L"
+    if image.mode in ("1", "L"):
+        return "L"
+    has_alpha = image.mode in ("LA", "RGBA", "PA") or (image.mode == "P" and "transparency" in image.info)
+    return "RGBA" if has_alpha else "RGB"
+
+
+def _gray(rgb: np.ndarray, file_format: str | None) -> np.ndarray:
+    """0.299 R + 0.587 G + 0.114 B, for PNG as libpng computes it, else as OpenCV itself does."""
+    red, green, blue = rgb.astype(np.int32).transpose(2, 0, 1)
+    if file_format == "PNG":
+        gray = (9797 * red + 19234 * green + 3737 * blue) >> 15
+    else:
+        gray = (4899 * red + 9617 * green + 1868 * blue + (1 << 13)) >> 14
+    return gray[:, :, None].astype(np.uint8)
+
+
+def _taps(size: int, wanted: int, across: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For every new pixel: the pixels left and right of it, and the weights of both in 1/2048."""
+    place = ((np.arange(wanted) + 0.5) * (size / wanted) - 0.5).astype(np.float32)
+    left = np.floor(place).astype(np.int64)
+    part = place - left.astype(np.float32)
+    if across:  # at the rims of a row OpenCV takes one pixel whole; at the rims of a column twice the same, in parts
+        part[(left < 0) | (left >= size - 1)] = 0
+    weights = np.stack([(1 - part) * 2048, part * 2048])
+    return left.clip(0, size - 1), (left + 1).clip(0, size - 1), np.rint(weights).astype(np.int32)
+
+
+def _halved(pixels: np.ndarray) -> np.ndarray:
+    wide = pixels.astype(np.int32)
+    total = wide[::2, ::2] + wide[::2, 1::2] + wide[1::2, ::2] + wide[1::2, 1::2]
+    return ((total + 2) >> 2).astype(np.uint8)
