@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from caffe_compat.check.files import kind_of
-from caffe_compat.check.substitute import candidates, data_layers
+from caffe_compat.check.substitute import candidates, data_layers, stages_of
 from caffe_compat.errors import CaffeCompatError
 
 STAGES = ("parse", "build", "train", "export", "match")
@@ -23,7 +24,7 @@ def blank_row(path: Path) -> Row:
 
 
 def check_file(path: Path, tell: Tell = lambda row: None) -> Row:
-    """Check one file; never raises for what is in it.
+    """Check one file; never raises because of what is in it.
 
     Each stage is None where it does not apply, else {"ok", "message", "seconds"}; after a failure the later stages
     stay None. ``tell`` gets the unfinished row, with the stage under way in "stage", before every stage.
@@ -33,12 +34,12 @@ def check_file(path: Path, tell: Tell = lambda row: None) -> Row:
     try:
         row["kind"] = kind_of(path)
         {"net": check.net, "solver": check.solver, "weights": check.weights, "other": check.other}[row["kind"]](path)
-    except _Stop:
+    except _StageFailedError:
         pass
     return row
 
 
-class _Stop(Exception):
+class _StageFailedError(Exception):
     """A stage has failed; what it would have handed on does not exist."""
 
 
@@ -50,7 +51,7 @@ class _Check:
         self.tell = tell
 
     def stage(self, name: str, work: Callable[[], tuple[Any, str]]) -> Any:
-        """Run ``work``, which gives a result and a message. Raises _Stop when it fails."""
+        """Run ``work``, which gives a result and a message. Raises _StageFailedError when it fails."""
         self.tell({**self.row, "stage": name, "unfinished": True})
         start = time.perf_counter()
         result, ok = None, True
@@ -62,7 +63,7 @@ class _Check:
             ok, message = False, f"{type(error).__name__}: {error}"
         self.row[name] = {"ok": ok, "message": message, "seconds": round(time.perf_counter() - start, 3)}
         if not ok:
-            raise _Stop
+            raise _StageFailedError
         return result
 
     def net(self, path: Path) -> None:
@@ -72,7 +73,11 @@ class _Check:
 
     def solver(self, path: Path) -> None:
         solver = self.stage("parse", lambda: _read_solver(path))
-        document = self.stage("build", lambda: _solver_net(solver, path))
+        net = _net_of(solver, path)
+        if net is None:
+            self.row["parse"]["message"] += f"the net '{solver.message.net or solver.message.train_net}' is not here"
+            return
+        document = self.stage("build", lambda: _solver_net(solver, net))
         self._types(document.message)
         self._through(document, path)
 
@@ -91,14 +96,12 @@ class _Check:
 
     def _through(self, document: Any, path: Path) -> None:
         """Build, train, export, match; the stages after "train" do not depend on it."""
-        net, substituted = self.stage("build", lambda: _build(document))
+        net, shapes = self.stage("build", lambda: _build(document))
         if net.phase == "TRAIN":
-            try:
+            with contextlib.suppress(_StageFailedError):
                 self.stage("train", lambda: _train(net))
-            except _Stop:
-                pass
         net = None
-        exported = self.stage("export", lambda: _export(substituted))
+        exported = self.stage("export", lambda: _export(document, shapes))
         self.stage("match", lambda: (None, _match(*exported)))
 
 
@@ -116,21 +119,27 @@ def _read_solver(path: Path) -> tuple[Any, str]:
     return document, "; ".join(document.notes)
 
 
-def _solver_net(solver: Any, path: Path) -> tuple[Any, str]:
-    """The train net of a solver. Relative names count from the working directory, else the solver's folder."""
+def _net_of(solver: Any, path: Path) -> Path | str | None:
+    """The file of a solver's train net, or the field that holds it; None when it is not here.
+
+    Relative names count from the working directory, else from the solver's folder.
+    """
+    for field in ("net_param", "train_net_param"):
+        if solver.message.HasField(field):
+            return field
+    name = solver.message.net or solver.message.train_net
+    places = (Path(name), path.parent / name, path.parent / Path(name).name)
+    return next((place for place in places if name and place.is_file()), None)
+
+
+def _solver_net(solver: Any, net: Path | str) -> tuple[Any, str]:
     from caffe_compat.proto import read_net
     from caffe_compat.solver.config import check_fields
 
     check_fields(solver)
-    message = solver.message
-    for field in ("net_param", "train_net_param"):
-        if message.HasField(field):
-            return solver.sub(field), f"the net is inside the solver ({field})"
-    name = message.net or message.train_net
-    found = next((p for p in (Path(name), path.parent / name, path.parent / Path(name).name) if p.is_file()), None)
-    if found is None:
-        raise CaffeCompatError(f"{path}: the net '{name}' is not here; looked in the working directory and {path.parent}")
-    return read_net(found), f"net {found}"
+    if isinstance(net, str):
+        return solver.sub(net), f"the net is inside the solver ({net})"
+    return read_net(net), f"net {net}"
 
 
 def _read_weights(path: Path) -> str:
@@ -148,10 +157,10 @@ def _read_weights(path: Path) -> str:
     return f"weights of {count} layers of net '{net.name}'"
 
 
-def _build(document: Any) -> tuple[tuple[Any, Any], str]:
-    """The net in TRAIN if it has a loss there, else in TEST; data layers that cannot be opened become inputs."""
+def _build(document: Any) -> tuple[tuple[Any, dict[str, tuple[int, ...]]], str]:
+    """The net with inputs in the place of data layers, and the shapes of these inputs."""
     if not data_layers(document.message):
-        return (_in_phase(document), document), ""
+        return (_in_phase(document), {}), ""
     first: CaffeCompatError | None = None
     for candidate in candidates(document):
         try:
@@ -159,20 +168,29 @@ def _build(document: Any) -> tuple[tuple[Any, Any], str]:
         except CaffeCompatError as error:
             first = first or error
             continue
-        shapes = ", ".join(f"{name} {list(net.shapes[name])}" for name in net.inputs)
-        return (net, candidate), f"data layers replaced by random inputs: {shapes}"
+        shapes = {name: net.shapes[name] for name in net.inputs}
+        told = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
+        return (net, shapes), f"data layers replaced by random inputs: {told}"
     assert first is not None
     raise first
 
 
 def _in_phase(document: Any) -> Any:
+    """The net in TRAIN if it is fed and has a loss there, else in TEST; with the first stage that makes it whole."""
     from caffe_compat.net import Net
 
-    train = Net(document, "TRAIN", seed=1)
-    if any(node.is_loss for node in train.nodes):
-        return train
-    del train
-    return Net(document, "TEST", seed=1)
+    first: CaffeCompatError | None = None
+    for phase in ("TRAIN", "TEST"):
+        for stage in stages_of(document.message):
+            try:
+                net = Net(document, phase, stages=stage, seed=1)
+            except CaffeCompatError as error:
+                first = first or error
+                continue
+            if phase == "TEST" or any(node.is_loss for node in net.nodes):
+                return net
+    assert first is not None
+    raise first
 
 
 def _train(net: Any) -> tuple[None, str]:
@@ -206,16 +224,24 @@ def random_inputs(net: Any) -> dict[str, Any]:
     return inputs
 
 
-def _export(document: Any) -> tuple[tuple[Any, Any], str]:
+def _export(document: Any, shapes: dict[str, tuple[int, ...]]) -> tuple[tuple[Any, Any], str]:
     from caffe_compat.export.deploy import deploy_net
     from caffe_compat.export.lower import lower
     from caffe_compat.net import Net
 
-    deployed = deploy_net(document)
-    net = Net(deployed.document, "TEST", seed=1)
-    lowered = lower(net)
-    notes = [*deployed.notes, *lowered.notes]
-    return (net, lowered.model), "; ".join([f"{len(lowered.model.graph.node)} nodes", *notes])
+    first: CaffeCompatError | None = None
+    for stage in stages_of(document.message):
+        try:
+            deployed = deploy_net(document, stages=stage, input_shapes=shapes)
+            net = Net(deployed.document, "TEST", stages=stage, seed=1)
+        except CaffeCompatError as error:
+            first = first or error
+            continue
+        lowered = lower(net)
+        notes = [*deployed.notes, *lowered.notes]
+        return (net, lowered.model), "; ".join([f"{len(lowered.model.graph.node)} nodes", *notes])
+    assert first is not None
+    raise first
 
 
 def _match(net: Any, model: Any) -> str:

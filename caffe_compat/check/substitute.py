@@ -21,10 +21,11 @@ def data_layers(net: Any) -> list[Any]:
     return [layer for layer in net.layer if layer.type in DATA_TYPES and not layer.bottom]
 
 
-def without_data(document: Document, size: int | None, label_shape: tuple[int, ...]) -> Document:
-    """The net with Input layers for its data layers: first tops (2, channels, size, size), the others labels.
+def without_data(document: Document, size: int | None, channels: int | None, spatial_labels: bool) -> Document:
+    """The net with Input layers for its data layers: images (2, channels, size, size), and labels.
 
-    ``size`` counts only where the layer does not say it. The places of the layers in the file are kept.
+    ``size`` and ``channels`` count only where the layer does not say them. ``spatial_labels``: one for every pixel.
+    The places of the layers in the file are kept.
     """
     net = pb.NetParameter()
     net.CopyFrom(document.message)
@@ -32,14 +33,23 @@ def without_data(document: Document, size: int | None, label_shape: tuple[int, .
         if layer.type == "DummyData":
             continue
         tops = list(layer.top)
-        shapes = [image_shape(layer, size), *[label_shape] * (len(tops) - 1)]
+        image = image_shape(layer, size, channels)
+        label = (BATCH, 1, *image[2:]) if spatial_labels else (BATCH,)
+        shapes = [image if i == 0 or (layer.type == "Python" and "label" not in top) else label
+                  for i, top in enumerate(tops)]  # fmt: skip
         substitute = pb.LayerParameter(name=layer.name, type="Input", top=tops)
         substitute.include.extend(layer.include)
         substitute.exclude.extend(layer.exclude)
-        for shape in shapes[: len(tops)]:
+        for shape in shapes:
             substitute.input_param.shape.add(dim=shape)
         layer.CopyFrom(substitute)
     return Document(net, document.source, document.text, document.place)
+
+
+def stages_of(net: Any) -> list[tuple[str, ...]]:
+    """No stage, and then each one that a rule of the net names: what to try."""
+    rules = [rule for layer in net.layer for rule in (*layer.include, *layer.exclude)]
+    return [(), *dict.fromkeys((stage,) for rule in rules for stage in (*rule.stage, *rule.not_stage))]
 
 
 def says_size(net: Any) -> bool:
@@ -47,13 +57,13 @@ def says_size(net: Any) -> bool:
     return all(_size(layer) or layer.HasField("memory_data_param") for layer in data_layers(net))
 
 
-def image_shape(layer: Any, size: int | None) -> tuple[int, ...]:
+def image_shape(layer: Any, size: int | None, channels: int | None = None) -> tuple[int, ...]:
     """(2, channels, height, width) of a data layer's images."""
     if layer.HasField("memory_data_param"):
         param = layer.memory_data_param
         return (BATCH, param.channels, param.height, param.width)
     height, width = _size(layer) or (size or SIZES[0],) * 2
-    return (BATCH, _channels(layer, height), height, width)
+    return (BATCH, channels or _channels(layer, height), height, width)
 
 
 def _size(layer: Any) -> tuple[int, int] | None:
@@ -66,12 +76,13 @@ def _size(layer: Any) -> tuple[int, int] | None:
 def _channels(layer: Any, height: int) -> int:
     """Three colours unless the layer, or the size of MNIST's digits, says gray."""
     gray = layer.transform_param.force_gray or not layer.image_data_param.is_color
-    return 1 if gray or height == 28 else len(layer.transform_param.mean_value) or 3 if not gray else 1
+    return 1 if gray or height == 28 else len(layer.transform_param.mean_value) or 3
 
 
 def candidates(document: Document) -> Iterator[Document]:
     """Substituted nets to try in turn, likeliest first."""
     sizes = [None] if says_size(document.message) else list(SIZES)
-    for size in sizes:
-        for label_shape in ((BATCH,), (BATCH, 1, 1, 1)):
-            yield without_data(document, size, label_shape)
+    for channels in (None, 2, 1):
+        for size in sizes:
+            for spatial_labels in (False, True):
+                yield without_data(document, size, channels, spatial_labels)

@@ -168,7 +168,7 @@ def _lower_node(g: GraphBuilder, node: Node, bottoms: list[Value]) -> tuple[str,
         if all(None not in bottom.shape for bottom in bottoms):
             raise
         raise CannotLower("its lower() computes with the batch size, which is symbolic") from error
-    if len(g.nodes) == start + 1:
+    if len(g.nodes) == start + 1 and all(other.name != node.name for other in g.nodes[:start]):
         g.nodes[start].name = node.name
     return tops if isinstance(tops, tuple) else (tops,)
 
