@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from caffe_compat.files import atomic_folder, write_error
 _COMMIT_EVERY = 1000
 _FIRST_MAP_SIZE = 1 << 24
 _FULL = 1 << 20  # a disk with fewer bytes free is full
+Put = Callable[[Sequence[tuple[bytes, Any]]], None]
 
 
 def write_lmdb(path: str | os.PathLike[str], items: Iterable[Any], overwrite: bool = False) -> int:
@@ -25,34 +27,41 @@ def write_lmdb(path: str | os.PathLike[str], items: Iterable[Any], overwrite: bo
     The folder appears when it is complete. Raises CaffeCompatError if ``path`` exists (unless ``overwrite``), or
     the disk is full.
     """
+    records = ((b"%08d" % index, item) for index, item in enumerate(items))
+    count = 0
+    with lmdb_writer(path, overwrite) as put:
+        while part := list(islice(records, _COMMIT_EVERY)):
+            put(part)
+            count += len(part)
+    return count
+
+
+@contextmanager
+def lmdb_writer(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[Put]:
+    """Gives a function that puts (key, Datum message or bytes) pairs into a new LMDB folder ``path``.
+
+    The folder appears, whole, at the end of the ``with`` block. Raises as ``write_lmdb`` does.
+    """
     with atomic_folder(path, overwrite) as folder:
         try:
-            return _write(folder, items)
+            environment = lmdb.open(str(folder), map_size=_FIRST_MAP_SIZE, lock=False, sync=False, mode=0o644)
+            try:
+                yield lambda records: _commit(environment, records)
+                environment.sync(True)
+            finally:
+                environment.close()
         except lmdb.Error as error:
             raise _readable(path, folder, error) from error
 
 
-def _write(folder: Path, items: Iterable[Any]) -> int:
-    environment = lmdb.open(str(folder), map_size=_FIRST_MAP_SIZE, lock=False, sync=False, mode=0o644)
-    try:
-        count = 0
-        values = iter(items)
-        while part := list(islice(values, _COMMIT_EVERY)):
-            _commit(environment, count, [v if isinstance(v, bytes) else v.SerializeToString() for v in part])
-            count += len(part)
-        environment.sync(True)
-        return count
-    finally:
-        environment.close()
-
-
-def _commit(environment: Any, first: int, values: list[bytes]) -> None:
-    """Writes the values under the keys from number ``first`` on; doubles the map until they fit."""
+def _commit(environment: Any, records: Sequence[tuple[bytes, Any]]) -> None:
+    """Writes the records in one transaction; doubles the map until they fit."""
+    values = [(key, item if isinstance(item, bytes) else item.SerializeToString()) for key, item in records]
     while True:
         try:
             with environment.begin(write=True) as transaction:
-                for i, value in enumerate(values):
-                    transaction.put(b"%08d" % (first + i), value)
+                for key, value in values:
+                    transaction.put(key, value)
             return
         except lmdb.MapFullError:
             environment.set_mapsize(2 * environment.info()["map_size"])
