@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 _LABEL = re.compile(
     r"(?:Bottoms and tops|(?:Second |No )?[Bb]ottoms?|(?:Second |No )?[Tt]ops?|Blobs?|Parameters|Refused|Memory|Cost"
-    r"|Differs from (?:Caffe|torch|PyTorch|[A-Z]\w+)|[a-z]\w*_param)(?=[\s:,.'])"
+    r"|Differs from (?:Caffe|torch|PyTorch|[A-Z]\w+)|[a-z]\w*_param)(?=[\s:,.;'])"
 )
 _FIELD_FIRST = re.compile(r"``\w+``(?:,| \()")
 _SENTENCE = re.compile(r"(?<=[.;:]) (?=[A-Z`a-z])")

@@ -112,7 +112,7 @@ def _part(part: Part, before: Part | None) -> str:
         return gap + _fence(part.text, "python")
     if part.kind == "text":
         return f"{gap}{inline(part.text)}\n"
-    text = part.text if part.text[:1] in (":", ",", ".", "'", " ") else f": {part.text}"
+    text = part.text if part.text[:1] in (":", ",", ".", ";", "'", " ") else f": {part.text}"
     label = f"`{part.label}`" if part.label.endswith("_param") else part.label
     return f"{gap}- **{label}**{inline(text)}\n"
 
