@@ -170,7 +170,10 @@ def _lower_node(g: GraphBuilder, node: Node, bottoms: list[Value]) -> tuple[str,
         raise CannotLower("its lower() computes with the batch size, which is symbolic") from error
     if len(g.nodes) == start + 1 and all(other.name != node.name for other in g.nodes[:start]):
         g.nodes[start].name = node.name
-    return tops if isinstance(tops, tuple) else (tops,)
+    tops = tops if isinstance(tops, tuple) else (tops,)
+    if len(tops) != len(node.tops) or not all(isinstance(top, str) for top in tops):
+        raise CannotLower(f"its lower() returned {tops}; accepted: one value of the graph for each of {node.tops}")
+    return tops
 
 
 def _parameter_names(net: Net) -> dict[int, str]:

@@ -7,7 +7,8 @@ from typing import Any
 from caffe_compat.layers.base import Layer
 from caffe_compat.layers.fillers import Filler
 from caffe_compat.layers.registry import layer_class
-from caffe_compat.proto import block_fields, is_repeated, pb
+from caffe_compat.proto import block_fields, is_repeated
+from caffe_compat.proto.fields import message_fields
 
 
 def create_layer(param: Any) -> Layer:
@@ -52,8 +53,8 @@ def filler(message: Any) -> Filler:
 
 
 def default_fields(block: str) -> dict[str, Any]:
-    """The schema's defaults of a built-in block, as constructor arguments; None where a field has no default."""
-    descriptor = pb.LayerParameter.DESCRIPTOR.fields_by_name[block].message_type
+    """The schema's defaults of a block, as constructor arguments; None where a field has no default."""
+    descriptor = message_fields("LayerParameter").by_name[block].descriptor.message_type
     return {
         field.name: (_python(field, field.default_value) if field.has_default_value else None)
         for field in descriptor.fields

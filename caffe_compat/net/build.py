@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from caffe_compat.errors import NetError
 from caffe_compat.layers.base import Shape
 from caffe_compat.layers.create import create_layer
 from caffe_compat.layers.data import SourceLayer
@@ -93,6 +94,8 @@ def _set_up(node: Node, shapes: dict[str, Shape]) -> None:
     node.bottom_shapes = [shapes[name] for name in node.bottoms]
     node.layer.setup(*node.bottom_shapes)
     node.top_shapes = node.layer.top_shapes(*node.bottom_shapes)
+    if len(node.top_shapes) != len(node.tops):
+        raise NetError(f"its forward returned {len(node.top_shapes)} tensor(s) for {len(node.tops)} top(s)")
     for name, shape in zip(node.tops, node.top_shapes, strict=True):
         check_blob(f"top '{name}'", shape)
         shapes[name] = shape

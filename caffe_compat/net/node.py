@@ -78,6 +78,10 @@ def naming(name: str, layer_type: str, where: str) -> Iterator[None]:
         yield
     except CaffeCompatError as error:
         raise located(error, name, layer_type, where) from error
+    except Exception as error:
+        if hasattr(error, "add_note"):  # Python 3.11
+            error.add_note(f"in layer '{name}' ({layer_type}), {where}")
+        raise
 
 
 def located(error: CaffeCompatError, name: str, layer_type: str, where: str) -> CaffeCompatError:

@@ -24,9 +24,9 @@ class Wiring:
         for i, top in enumerate(tops):
             in_place = i < len(bottoms) and bottoms[i] == top
             if top in self.made_by and not in_place:
+                in_place_too = f", or write over it in place (bottom {i} and top {i} both '{top}')" if allows_inplace else ""
                 raise NetError(
-                    f"top '{top}' is made already, by layer '{self.made_by[top]}'; "
-                    f"choose another name, or write over it in place (bottom {i} and top {i} both '{top}')"
+                    f"top '{top}' is made already, by layer '{self.made_by[top]}'; choose another name{in_place_too}"
                 )
             if in_place and not allows_inplace:
                 raise NetError(f"top and bottom are both '{top}', but the layer cannot work in place; rename the top")

@@ -57,8 +57,8 @@ def golden_types() -> Counter[str]:
 
 @pytest.mark.parametrize("name", OURS)
 def test_docstring_tells_formula_bottoms_and_tops(name: str) -> None:
-    text = inspect.getdoc(LAYERS[name]) or ""
-    assert LAYERS[name].__doc__ != Layer.__doc__
+    text = LAYERS[name].__doc__ or ""  # not inspect.getdoc: it would find the one of Layer
+    assert text, "the class has no docstring of its own: formula, bottoms, tops, parameters, refusals"
     assert "top" in text.lower()
     assert "bottom" in text.lower() or LAYERS[name].bottoms.most == 0
 
@@ -85,7 +85,9 @@ def is_default(ours: Any, schema: Any) -> bool:
 
 @pytest.mark.parametrize("name", OURS)
 def test_has_golden_cases(name: str) -> None:
-    assert golden_types()[name] or name in NO_GOLDEN, "no case of Caffe's own values covers this type"
+    assert golden_types()[name] or name in NO_GOLDEN, (
+        "no golden case has this type; if it is none of BVLC Caffe's, add it to NO_GOLDEN with what tests it instead"
+    )
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -98,6 +100,11 @@ def test_export_verdict(name: str) -> None:
 def test_has_an_example(name: str) -> None:
     rows = {example.type for example in EXAMPLES}
     assert name in rows or name in NO_GRADIENT, "add a row to tests/layers/examples.py"
+
+
+@pytest.mark.parametrize("name", sorted({example.type for example in EXAMPLES}))
+def test_an_example_is_of_a_registered_type(name: str) -> None:
+    assert name in LAYERS, "tests/layers/examples.py has a row, but no class has @register_layer of this type"
 
 
 # ---- gradients
