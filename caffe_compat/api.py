@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 import caffe_compat.data  # noqa: F401 - registers the sources of the data layers
+from caffe_compat.errors import CaffeCompatError
 from caffe_compat.net import Net
 from caffe_compat.proto import read_net
 
@@ -31,7 +32,13 @@ def load_net(
     strict: unknown fields are an error instead of a note in ``net.document.notes``.
     Raises PrototxtError, NetError, WeightsError, DataError, each naming file and line or layer.
     """
-    net = Net(read_net(path_or_text, strict=strict), phase, level, tuple(stages), device, seed)
+    document = read_net(path_or_text, strict=strict)
+    try:
+        net = Net(document, phase, level, tuple(stages), device, seed)
+    except CaffeCompatError as error:
+        if not document.notes:
+            raise
+        raise type(error)("\n".join([str(error), *(f"note: {note}" for note in document.notes)])) from error
     if weights:
         from caffe_compat.weights import load_weights
 

@@ -38,6 +38,16 @@ def write_error(path: str | os.PathLike[str], error: OSError) -> CaffeCompatErro
     return CaffeCompatError(f"cannot write {path}: {reason}; {remedy} (nothing was changed)")
 
 
+def make_folder(path: str | os.PathLike[str]) -> None:
+    """The folder ``path`` and those above it, unless they are there. Raises CaffeCompatError."""
+    try:
+        os.makedirs(path, exist_ok=True)
+    except FileExistsError as error:
+        raise CaffeCompatError(f"{path} is a file, and a folder is to be made there: choose another name") from error
+    except OSError as error:
+        raise write_error(path, error) from error
+
+
 @contextmanager
 def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[Any]]:
     """Gives a file to write; at the end of the ``with`` block it becomes ``path``, whole or not at all.

@@ -25,10 +25,10 @@ def find_files(names: Iterable[str | os.PathLike[str]]) -> list[Path]:
     """
     found: list[Path] = []
     for path in map(Path, names):
-        if path.is_dir():
+        if os.path.isdir(path):  # Path.is_dir raises for a name that is too long
             below = sorted(p for p in path.rglob("*") if p.is_file() and p.name.endswith(TEXT + WEIGHTS))
             found.extend(below)
-        elif path.exists():
+        elif os.path.exists(path):
             found.append(path)
         else:
             raise CaffeCompatError(f"{path}: no such file or folder")

@@ -24,14 +24,49 @@ COMMANDS = {
     "layers": "table of the supported layer types, and the page of each",
     "convert-mnist": "MNIST's idx files (or .npz) to LMDB",
     "convert-cifar": "CIFAR's binary files (or .npz) to LMDB",
+    "compute-image-mean": "the mean image of a data base",
+    "device-query": "CPU threads, and GPUs with memory and compute capability",
+    "extract-features": "keep blobs of a net over its data, in data bases or an .npz",
+    "upgrade": "rewrite an old net or solver in the current form",
     "demo": "train, fine-tune with SM-Softmax, export and classify, on digits that ship with the project",
 }
+
+ALIASES = {
+    "draw-net": ("draw",),
+    "plot-training-log": ("plot-log",),
+    "summarize": ("summary",),
+    "upgrade-net-proto-binary": ("upgrade", "--kind", "net"),
+    "upgrade-net-proto-text": ("upgrade", "--kind", "net"),
+    "upgrade-solver-proto-text": ("upgrade", "--kind", "solver"),
+}
+"""Caffe's names of tools that have another name here -> the command, and arguments that go before the user's."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 if all went well, 1 for an error, 2 for wrong usage."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed, as under some daemons
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - stays open as long as the process
+    try:
+        status = _main(arguments)
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        return _tell("interrupted", 130)
+    except BrokenPipeError:  # the reader, such as head, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    except Exception as error:  # a user gets one line; a traceback is for --debug
+        if "--debug" in arguments:
+            raise
+        return _tell(*_readable(error))
+
+
+def _main(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
+        if arguments[1:2] and arguments[1] in COMMANDS:
+            return _main([arguments[1], "--help"])
         print(_overview())
         return 0 if arguments else 2
     if arguments[0] == "--version":
@@ -39,18 +74,54 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"caffe-compat {__version__}")
         return 0
-    name = arguments[0].replace("_", "-")
+    name, *given = _command(arguments[0])
     if name not in COMMANDS:
         return _unknown(name)
-    module = importlib.import_module(f"caffe_compat.cli.{name.replace('-', '_')}")
+    module: Any = importlib.import_module(f"caffe_compat.cli.{name.replace('-', '_')}")
     parser = argparse.ArgumentParser(f"caffe-compat {name}", description=module.__doc__, formatter_class=_Formatter)
     module.add_arguments(parser)
     parser.add_argument("--debug", action="store_true", help="show a traceback with an error")
-    return _run(module, parser.parse_args(arguments[1:]))
+    args = parser.parse_args([*given, *arguments[1:]])
+    if getattr(args, "allow_python", None):
+        from caffe_compat.layers.python_layer import allow_python
+
+        allow_python(*args.allow_python)
+    return int(module.run(args) or 0)
+
+
+def _readable(error: Exception) -> tuple[str, int]:
+    """What to tell of an error, and the exit status."""
+    from caffe_compat.cli.options import UsageError
+    from caffe_compat.errors import CaffeCompatError
+
+    if isinstance(error, CaffeCompatError):
+        return f"error: {error}", 2 if isinstance(error, UsageError) else 1
+    if isinstance(error, OSError):
+        name = f"{error.filename}: " if error.filename else ""
+        return f"error: {name}{error.strerror or error}", 1
+    if isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error):
+        return f"error: not enough memory ({error}); take smaller batches, or a device with more", 1
+    return f"error: {type(error).__name__}: {error}; this is a bug: run again with --debug, and report what it shows", 1
+
+
+def _tell(text: str, status: int) -> int:
+    """Say ``text`` on stderr, and nothing more on a stdout that cannot be written."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    print(f"caffe-compat: {text}", file=sys.stderr)
+    return status
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
     """Keeps the paragraphs of a description."""
+
+
+def _command(word: str) -> tuple[str, ...]:
+    """The command that a word means, and the arguments that it stands for: Caffe's file names are taken, too."""
+    name = word.removesuffix(".py").removesuffix(".bin").replace("_", "-")
+    return ALIASES.get(name, (name,))
 
 
 def _overview() -> str:
@@ -67,24 +138,6 @@ def _unknown(name: str) -> int:
     hint = f"did you mean {' or '.join(near)}?" if near else f"commands: {', '.join(COMMANDS)}"
     print(f"caffe-compat: unknown command '{name}'; {hint}", file=sys.stderr)
     return 2
-
-
-def _run(module: Any, args: argparse.Namespace) -> int:
-    from caffe_compat.errors import CaffeCompatError
-
-    try:
-        return int(module.run(args) or 0)
-    except CaffeCompatError as error:
-        if args.debug:
-            raise
-        print(f"caffe-compat: error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("caffe-compat: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
 
 
 if __name__ == "__main__":

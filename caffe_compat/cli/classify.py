@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 
-from caffe_compat.cli.options import existing
+from caffe_compat.cli.options import at_least, existing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("onnx", help="the .onnx file")
     parser.add_argument("images", nargs="+", help="pictures (PNG, JPEG, ...)")
-    parser.add_argument("--top", type=int, default=5, metavar="K", help="classes to print; default %(default)s")
+    parser.add_argument("--top", type=at_least(1), default=5, metavar="K", help="classes to print; default %(default)s")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N; default %(default)s")
 

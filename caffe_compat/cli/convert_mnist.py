@@ -10,7 +10,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from caffe_compat.errors import CaffeCompatError
+from caffe_compat.cli.options import UsageError, at_least
+from caffe_compat.files import make_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +31,7 @@ def add_conversion(parser: argparse.ArgumentParser, source_help: str) -> None:
     parser.add_argument("--tiny", action="store_true", help="take the small real subset that ships with the package")
     parser.add_argument("--out", required=True, metavar="PREFIX", help="prefix of what is written, e.g. data/mnist")
     parser.add_argument("--mean", action="store_true", help="also write the mean image of the training set")
-    parser.add_argument("--pad", type=int, default=0, metavar="N", help="zero pixels added on every side")
+    parser.add_argument("--pad", type=at_least(0), default=0, metavar="N", help="zero pixels added on every side")
     parser.add_argument("--overwrite", action="store_true", help="replace what is there")
 
 
@@ -40,8 +41,8 @@ def source(args: argparse.Namespace, name: str) -> Any:
     Raises CaffeCompatError for no source, or for two.
     """
     if bool(args.source) == args.tiny:
-        raise CaffeCompatError(f"name the source of {name}: a folder, an .npz, or --tiny (one of them)")
-    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
+        raise UsageError(f"name the source of {name}: a folder, an .npz, or --tiny (one of them)")
+    make_folder(Path(args.out).parent)
     if args.tiny:
         from caffe_compat.data.tiny import tiny
 

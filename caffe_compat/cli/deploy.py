@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from caffe_compat.cli.options import add_model, add_state, model_path, stages
+from caffe_compat.cli.options import add_model, add_state, add_strict, model_path, stages, tell_notes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,14 +16,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input-shape", metavar="BLOB:N,C,H,W", action="append", default=[],
                         help="shape of an input; needed where the data of a data layer is not here")  # fmt: skip
     add_state(parser, phase=None)
+    add_strict(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from caffe_compat.export.deploy import deploy_net
     from caffe_compat.export.input_shape import parse_input_shapes
     from caffe_compat.files import atomic_write
+    from caffe_compat.proto import read_net
 
-    deployed = deploy_net(model_path(args), args.level, stages(args), parse_input_shapes(args.input_shape))
+    document = read_net(model_path(args), strict=args.strict)
+    tell_notes(document.notes)
+    deployed = deploy_net(document, args.level, stages(args), parse_input_shapes(args.input_shape))
     if not args.out:
         print(deployed.text, end="")
         return 0

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 
-from caffe_compat.cli.options import add_model, add_state, existing, model_path, stages
+from caffe_compat.cli.options import add_model, add_state, at_least, existing, model_path, stages
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("onnx", help="the .onnx file")
     add_model(parser)
-    parser.add_argument("-iterations", "--iterations", type=int, help="batches to run; default: all the data once")
+    parser.add_argument("-iterations", "--iterations", type=at_least(1), metavar="N",
+                        help="batches to run; default: all the data once")  # fmt: skip
     parser.add_argument("--output", metavar="BLOB", help="the output to look at; default: the first")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N; default %(default)s")
     add_state(parser, phase=None)

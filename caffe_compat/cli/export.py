@@ -7,10 +7,19 @@ Nothing is written when a layer does not export or the results differ.
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
-from caffe_compat.cli.options import add_model, add_state, add_strict, add_weights, model_path, stages
-from caffe_compat.errors import CaffeCompatError
+from caffe_compat.cli.options import (
+    UsageError,
+    add_model,
+    add_python,
+    add_state,
+    add_strict,
+    add_weights,
+    model_path,
+    stages,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-verify", action="store_true", help="do not compare onnxruntime with torch")
     add_state(parser, phase=None)
     add_strict(parser)
+    add_python(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -64,16 +74,21 @@ def _batch(text: str | None) -> str | int | None:
         return "symbolic"
     if text == "file":
         return None
-    if not text.isdigit():
-        raise CaffeCompatError(f"--fixed-batch {text}: accepted: a number from 1, or 'file'")
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"--fixed-batch {text}: accepted: a number from 1, or 'file'")
     return int(text)
 
 
 def _numbers(option: str, text: str | None) -> list[float] | None:
+    if text is None:
+        return None
     try:
-        return [float(part) for part in text.split(",")] if text else None
-    except ValueError as error:
-        raise CaffeCompatError(f"{option} {text}: accepted: numbers separated by commas") from error
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = [math.nan]
+    if not all(map(math.isfinite, numbers)):
+        raise UsageError(f"{option} {text}: accepted: numbers separated by commas")
+    return numbers
 
 
 def _size(text: str | None) -> tuple[int, int] | None:
@@ -81,5 +96,5 @@ def _size(text: str | None) -> tuple[int, int] | None:
     if numbers is None:
         return None
     if len(numbers) not in (1, 2) or any(n != int(n) or n < 1 for n in numbers):
-        raise CaffeCompatError(f"--resize {text}: accepted: H,W or one number for both")
+        raise UsageError(f"--resize {text}: accepted: H,W or one number for both")
     return int(numbers[0]), int(numbers[-1])

@@ -3,10 +3,49 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from caffe_compat.errors import CaffeCompatError
+
+
+class UsageError(CaffeCompatError):
+    """The command line itself is wrong: exit status 2."""
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """The type of an option that takes whole numbers from ``least`` on."""
+
+    def whole(text: str) -> int:
+        try:
+            if int(text) >= least:
+                return int(text)
+        except ValueError:
+            pass
+        raise argparse.ArgumentTypeError(f"{text}: accepted: a whole number from {least} on")
+
+    return whole
+
+
+def positive(text: str) -> float:
+    """The type of an option that takes numbers above 0."""
+    try:
+        if 0 < float(text) < math.inf:
+            return float(text)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text}: accepted: a number above 0")
+
+
+def file_names(text: str) -> str:
+    """The type of an option that takes files, separated by commas: at least one."""
+    if not text.strip(" ,"):
+        raise argparse.ArgumentTypeError(f"'{text}' names no file; leave the option out, or name one")
+    return text
 
 
 def add_model(parser: argparse.ArgumentParser, required: bool = True) -> None:
@@ -16,18 +55,20 @@ def add_model(parser: argparse.ArgumentParser, required: bool = True) -> None:
     parser.set_defaults(model_required=required)
 
 
-def model_path(args: argparse.Namespace) -> str:
-    """The net given in either way. Raises CaffeCompatError when there is none."""
-    path = args.model or args.net
-    if not path:
-        raise CaffeCompatError("no net given; name its prototxt: --model net.prototxt")
-    return str(path)
+def model_path(args: argparse.Namespace) -> Path:
+    """The net given in either way. Raises UsageError when there is none, or two."""
+    if args.model and args.net:
+        raise UsageError(f"two nets are given, {args.net} and --model {args.model}; accepted: one of them")
+    if not (args.model or args.net):
+        raise UsageError("no net given; name its prototxt: --model net.prototxt")
+    return Path(args.model or args.net)
 
 
 def add_weights(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "-weights", "--weights", metavar="FILE[,FILE]", help=".caffemodel files, loaded in order by layer name"
-    )
+        "-weights", "--weights", metavar="FILE[,FILE]", type=file_names,
+        help=".caffemodel files, loaded in order by layer name",
+    )  # fmt: skip
 
 
 def add_state(parser: argparse.ArgumentParser, phase: str | None = "TEST") -> None:
@@ -46,7 +87,7 @@ def stages(args: argparse.Namespace) -> tuple[str, ...]:
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-gpu", "--gpu", metavar="ID", help="run on this GPU (0, 1, ...); default: CPU")
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads; default: one per core")
+    parser.add_argument("--threads", type=at_least(1), metavar="N", help="CPU threads; default: one per core")
 
 
 def device(args: argparse.Namespace) -> str:
@@ -54,13 +95,11 @@ def device(args: argparse.Namespace) -> str:
     import torch
 
     if args.threads is not None:
-        if args.threads < 1:
-            raise CaffeCompatError(f"--threads {args.threads}: accepted: 1 or more")
         torch.set_num_threads(args.threads)
     if args.gpu is None:
         return "cpu"
     count = torch.cuda.device_count()
-    if not args.gpu.isdigit() or int(args.gpu) >= count:
+    if not args.gpu.isdecimal() or int(args.gpu) >= count:
         found = f"GPUs found: 0 to {count - 1}" if count else "no GPU was found"
         raise CaffeCompatError(f"--gpu {args.gpu}: {found}; accepted: one number; leave --gpu out for the CPU")
     return f"cuda:{args.gpu}"
@@ -70,20 +109,32 @@ def add_strict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strict", action="store_true", help="unknown fields in a prototxt are errors, as in Caffe")
 
 
+def add_python(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--allow-python", metavar="MODULE", action="append",
+        help="let Python layers run code of this module of yours; may be given several times",
+    )  # fmt: skip
+
+
 def load(args: argparse.Namespace, phase: str | None = None) -> Any:
     """The net that the options describe; notes about the file go to stderr."""
-    import sys
-
     from caffe_compat.api import load_net
+    from caffe_compat.weights import load_weights
 
     where = device(args) if hasattr(args, "gpu") else "cpu"
-    net = load_net(
-        model_path(args), phase or args.phase, args.level, stages(args), args.weights, where,
-        strict=getattr(args, "strict", False),
-    )  # fmt: skip
-    for note in net.document.notes:
-        print(f"caffe-compat: note: {note}", file=sys.stderr)
+    net = load_net(model_path(args), phase or args.phase, args.level, stages(args), device=where, strict=args.strict)
+    tell_notes(net.document.notes)
+    if getattr(args, "weights", None):
+        report = load_weights(net, args.weights)
+        if report.ignored or report.untouched:
+            tell_notes([f"{args.weights}: {report}"])
     return net
+
+
+def tell_notes(notes: Iterable[str]) -> None:
+    """What the user should know, on stderr, so that stdout holds results only."""
+    for note in notes:
+        print(f"caffe-compat: note: {note}", file=sys.stderr)
 
 
 def existing(path: str) -> str:

@@ -7,9 +7,18 @@ Ctrl-C finishes the iteration, snapshots and stops.
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
-from caffe_compat.cli.options import add_device, add_state, add_strict, add_weights, device, stages
-from caffe_compat.errors import CaffeCompatError
+from caffe_compat.cli.options import (
+    UsageError,
+    add_device,
+    add_python,
+    add_state,
+    add_strict,
+    add_weights,
+    device,
+    stages,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,21 +35,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--channels-last", action="store_true", help="memory layout that is often faster; sums round "
                         "more coarsely on the CPU")  # fmt: skip
     add_strict(parser)
+    add_python(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from caffe_compat.solver import Solver
     from caffe_compat.tools.progress import listener
 
+    if args.solver and args.file:
+        raise UsageError(f"two solvers are given, {args.file} and --solver {args.solver}; accepted: one of them")
     path = args.solver or args.file
     if not path:
-        raise CaffeCompatError("no solver given; name its prototxt: --solver solver.prototxt")
+        raise UsageError("no solver given; name its prototxt: --solver solver.prototxt")
     if args.snapshot and args.weights:
-        raise CaffeCompatError("--snapshot and --weights are both given; accepted: a snapshot to continue, or weights to "
-                               "fine-tune from, not both")  # fmt: skip
+        raise UsageError("--snapshot and --weights are both given; accepted: a snapshot to continue, or weights to "
+                         "fine-tune from, not both")  # fmt: skip
     with listener() as log:
         solver = Solver(
-            path, args.weights, device(args), args.level, stages(args), log=log, snapshot=args.snapshot,
+            Path(path), args.weights, device(args), args.level, stages(args), log=log, snapshot=args.snapshot,
             strict=args.strict, channels_last=args.channels_last,
         )  # fmt: skip
         log.follow(solver)

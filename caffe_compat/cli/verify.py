@@ -7,20 +7,33 @@ from __future__ import annotations
 
 import argparse
 
-from caffe_compat.cli.options import add_model, add_state, add_strict, add_weights, existing, model_path, stages
+from caffe_compat.cli.options import (
+    UsageError,
+    add_model,
+    add_python,
+    add_state,
+    add_strict,
+    add_weights,
+    existing,
+    model_path,
+    positive,
+    stages,
+    tell_notes,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("onnx", help="the .onnx file")
     add_model(parser)
     add_weights(parser)
-    parser.add_argument("--tolerance", type=float, default=1e-4, help="of an output's largest value; default %(default)g")
+    parser.add_argument("--tolerance", type=positive, default=1e-4, metavar="PART",
+                        help="of an output's largest value; default %(default)g")  # fmt: skip
     add_state(parser, phase=None)
     add_strict(parser)
+    add_python(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    from caffe_compat.api import load_net
     from caffe_compat.export.deploy import deploy_net
     from caffe_compat.export.verify import verify
     from caffe_compat.net import Net
@@ -29,9 +42,13 @@ def run(args: argparse.Namespace) -> int:
 
     existing(args.onnx)
     document = read_net(model_path(args), strict=args.strict)
+    tell_notes(document.notes)
     deployed = deploy_net(document, args.level, stages(args))
     net = Net(deployed.document, "TEST", args.level, stages(args))
-    load_weights(net, args.weights)
+    if args.weights:
+        load_weights(net, args.weights)
+    elif net.learnable:
+        raise UsageError("no weights given, and those of the ONNX file are to be compared; name them: --weights FILE")
     report = verify(net, args.onnx, tolerance=args.tolerance)
     print(report)
     return 0 if report.ok else 1

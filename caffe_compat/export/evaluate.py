@@ -18,6 +18,7 @@ from caffe_compat.export.preprocessing import Preprocessing, from_metadata
 from caffe_compat.export.runtime import open_session
 from caffe_compat.layers.source import Source, open_source
 from caffe_compat.net.build import kept_layers
+from caffe_compat.net.node import naming
 from caffe_compat.net.state import NetState
 from caffe_compat.proto import Document, pb, read_net
 
@@ -58,6 +59,8 @@ def evaluate(
     at; by default the first. ``progress``: called with (items done, items in all or None).
     Raises ExportError where the net has no labelled data layer or the file does not fit it; DataError for the data.
     """
+    if iterations is not None and iterations < 1:
+        raise ExportError(f"iterations is {iterations}; accepted: 1 or more, or None for all the data once")
     session = open_session(onnx_path, device, threads)
     facts = from_metadata(session.get_modelmeta().custom_metadata_map, os.fspath(onnx_path))
     document = read_net(net_prototxt)
@@ -108,7 +111,10 @@ class _Rule:
         if self.ignore_label is not None:
             rows, index = rows[index != self.ignore_label], index[index != self.ignore_label]
         if len(index) and not 0 <= index.min() <= index.max() < rows.shape[1]:
-            raise ExportError(f"labels go from {index.min()} to {index.max()}, the file has {rows.shape[1]} classes")
+            raise ExportError(
+                f"the data has labels from {index.min()} to {index.max()}, but the ONNX file has {rows.shape[1]} "
+                f"classes (accepted: 0 to {rows.shape[1] - 1}); give the prototxt and the data that the file was trained for"
+            )
         own = rows[np.arange(len(index)), index][:, None]
         return len(index), int(((rows >= own).sum(axis=1) > self.top_k).sum())
 
@@ -139,7 +145,9 @@ def _open(layer: Any, facts: Preprocessing, document: Document) -> Source:
     if facts.in_graph:
         for name in ("mean_file", "mean_value", "scale"):
             param.transform_param.ClearField(name)
-    return open_source(param.type, param, "TEST", len(param.top), 0, _folder(document))
+    where = next(document.where("layer", i) for i, other in enumerate(document.message.layer) if other is layer)
+    with naming(param.name, param.type, where):
+        return open_source(param.type, param, "TEST", len(param.top), 0, _folder(document))
 
 
 def _folder(document: Document) -> Path:

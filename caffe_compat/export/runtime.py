@@ -59,7 +59,7 @@ def gpu_count() -> int:
 def _providers(runtime: Any, device: str) -> list[Any]:
     """onnxruntime lists CUDA on machines without a GPU too, so the driver is asked first."""
     kind, _, number = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda") or (number and (kind != "cuda" or not number.isdigit())):
+    if kind not in ("auto", "cpu", "cuda") or (number and (kind != "cuda" or not number.isdecimal())):
         raise ExportError(f"device is {device!r}; accepted: {DEVICES}")
     able = "CUDAExecutionProvider" in runtime.get_available_providers()
     if kind == "cpu" or (kind == "auto" and not (able and gpu_count())):

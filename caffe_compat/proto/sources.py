@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from os import PathLike
 from pathlib import Path
@@ -24,6 +25,8 @@ def read_source(path_or_text: str | PathLike[str]) -> tuple[str, str]:
     """
     if isinstance(path_or_text, str) and is_text(path_or_text):
         return path_or_text, TEXT
+    if not os.fspath(path_or_text):
+        raise PrototxtError("the name of the file is empty; give a prototxt's name, or its text")
     path = Path(path_or_text)
     return decode(read_file(path), str(path)), str(path)
 
@@ -32,7 +35,7 @@ def is_text(value: str) -> bool:
     """Whether a string is prototxt text rather than a file's name."""
     if "\n" in value or len(value) > _LONGEST_PATH:
         return True
-    if not value.strip() or "\0" in value or Path(value).exists():
+    if not value.strip() or "\0" in value or os.path.exists(value):
         return False
     return "{" in value or (bool(_FIELD.match(value)) and not _WINDOWS_PATH.match(value))
 
@@ -58,9 +61,10 @@ def read_file(path: Path) -> bytes:
         raise PrototxtError(f"there is no file {path}{_near(path)}") from None
     except IsADirectoryError:
         found = sorted(str(file) for file in path.glob("*.prototxt"))[:5]
-        raise PrototxtError(f"{path} is a folder{'; it holds ' + ', '.join(found) if found else ''}") from None
-    except OSError as error:
-        raise PrototxtError(f"{path} cannot be read: {error.strerror or error}") from None
+        hint = f"it holds {', '.join(found)}" if found else "give the name of a file"
+        raise PrototxtError(f"{path} is a folder; {hint}") from None
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+        raise PrototxtError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _near(path: Path) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from caffe_compat.errors import SolverError
+from caffe_compat.errors import PrototxtError, SolverError
 from caffe_compat.proto import Document, pb, read_net
+from caffe_compat.proto.sources import read_file
 from caffe_compat.solver.policies import POLICIES
 from caffe_compat.solver.updates import RULES
 from caffe_compat.weights.load import Weights, weight_paths
@@ -64,7 +66,7 @@ def check_fields(document: Document) -> None:
         )
 
 
-_LEAST = {"average_loss": 1, "iter_size": 1, "display": 0, "snapshot": 0, "test_interval": 0, "warmup_iter": 0}
+_LEAST = {"average_loss": 1, "iter_size": 1, "display": 0, "snapshot": 0, "test_interval": 0, "warmup_iter": 0, "max_iter": 0}
 
 
 def choose_seed(param: Any, seed: int | None) -> tuple[int, str]:
@@ -82,6 +84,8 @@ def notes(document: Document, plans: list[NetPlan]) -> list[str]:
     found += dict.fromkeys(note for plan in plans for note in plan.document.notes if note not in found)
     if not param.HasField("base_lr"):
         found.append(f"{document.source}: base_lr is not given: the rate is 0, nothing will be learned")
+    if not param.HasField("max_iter"):
+        found.append(f"{document.source}: max_iter is not given: it is 0, solve() does no iteration")
     if param.snapshot_diff:
         found.append(
             f"{document.where('snapshot_diff')}: snapshot_diff is ignored: snapshots hold weights, no gradients"
@@ -152,14 +156,21 @@ def _net_document(document: Document, name: str, index: int | None, strict: bool
     if name.endswith("_param"):
         return document.sub(name) if index is None else document.sub(name, index)
     value = getattr(document.message, name)
-    return read_net(find_file(document, value if index is None else value[index]), strict=strict)
+    file = find_file(document, value if index is None else value[index])
+    if not os.path.isfile(file):
+        try:
+            read_file(file)
+        except PrototxtError as error:
+            place = document.where(name) if index is None else document.where(name, index)
+            raise SolverError(f"{place}: {name}: {error}") from error
+    return read_net(file, strict=strict)
 
 
 def find_file(document: Document, name: str) -> Path:
     """A file that the solver names: relative to the working directory, else to the solver's folder."""
     path = Path(name)
     beside = Path(document.source).parent / path
-    return beside if not path.exists() and beside.exists() else path
+    return beside if not os.path.exists(path) and os.path.exists(beside) else path
 
 
 def weight_files(document: Document, weights: Weights | None) -> list[Path]:

@@ -93,6 +93,7 @@ class Solver:
         self.updater = Updater(self.net.learnable, self.param)
         self.losses = LossMeter(self.param.average_loss, self.device, self.log.not_finite)
         self._displayed = 0
+        self._failure: CaffeCompatError | None = None
         for path in config.weight_files(self.document, weights):
             self.log.loaded(str(path), load_weights(self.net, path))
         if snapshot:
@@ -136,20 +137,20 @@ class Solver:
         """
         self._check_prefix(self.param.snapshot_after_train)
         self.log.solving(self.net.name, self.param.lr_policy)
-        failure, before = None, self.action
+        self._failure, before = None, self.action
         with Signals(sigint_effect, sighup_effect) as signals:
             self.action = signals.request
             try:
                 self.step(self.param.max_iter - self.iter)
                 if self.param.snapshot_after_train and not self._due(self.param.snapshot):
-                    failure = self._try_snapshot()
+                    self._try_snapshot()
                 if not self.stopped:
                     self._final_pass()
             finally:
                 self.action = before
         self.log.done(self.stopped)
-        if failure is not None:
-            raise failure
+        if self._failure is not None:
+            raise self._failure
 
     def test_all(self) -> list[Means]:
         """Run every test net; for each its outputs' values, averaged over ``test_iter`` passes."""
@@ -248,14 +249,14 @@ class Solver:
                 self.stopped = True
         return self.stopped
 
-    def _try_snapshot(self) -> CaffeCompatError | None:
+    def _try_snapshot(self) -> None:
         """A snapshot in the course of the training, which a full disk must not end."""
         try:
             self.snapshot()
+            self._failure = None
         except CaffeCompatError as error:
             self.log.notes([f"no snapshot at iteration {self.iter}: {error}; the training goes on"])
-            return error
-        return None
+            self._failure = error
 
     def _check_prefix(self, wanted: bool) -> None:
         if wanted:

@@ -44,7 +44,8 @@ def layer_times(net: Net, inputs: dict[str, Tensor], iterations: int) -> tuple[l
         if node.type == "Input":
             continue
         bottoms = [_leaf(blobs[name]) for name in node.bottoms]
-        tops = node.run([bottom.clone() for bottom in bottoms])
+        with node.named():
+            tops = node.run([bottom.clone() for bottom in bottoms])
         device = tops[0].device if tops else torch.device("cpu")
         forward[node.index] = _mean(partial(_again, node, bottoms), iterations, device)
         wanted = [top for top in tops if top.requires_grad]

@@ -43,7 +43,7 @@ def test_a_missing_folder() -> None:
 
 
 def test_an_empty_name() -> None:
-    with pytest.raises(PrototxtError, match="is a folder"):
+    with pytest.raises(PrototxtError, match="the name of the file is empty"):
         read_net("")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from caffe_compat.files import make_folder
 from caffe_compat.tools.demo.pictures import Curve, Prediction, check_matplotlib, draw_curves, draw_digits
 
 HERE = Path(__file__).parent
@@ -25,7 +26,7 @@ def run_demo(out: Path, mnist: Path | None = None) -> None:
     CaffeCompatError; what is in ``out`` from an earlier run is replaced.
     """
     check_matplotlib()
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     start = time.monotonic()
     with _working_in(out):
         count = _prepare(mnist)
