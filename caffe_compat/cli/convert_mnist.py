@@ -7,11 +7,9 @@ With --tiny the source is the subset that ships with the package (2,000 and 500 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from caffe_compat.cli.options import UsageError, at_least
-from caffe_compat.files import make_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,13 +34,12 @@ def add_conversion(parser: argparse.ArgumentParser, source_help: str) -> None:
 
 
 def source(args: argparse.Namespace, name: str) -> Any:
-    """The source named on the command line, or the subset of the package; makes the folder of the output.
+    """The source named on the command line, or the subset of the package.
 
     Raises CaffeCompatError for no source, or for two.
     """
     if bool(args.source) == args.tiny:
         raise UsageError(f"name the source of {name}: a folder, an .npz, or --tiny (one of them)")
-    make_folder(Path(args.out).parent)
     if args.tiny:
         from caffe_compat.data.tiny import tiny
 

@@ -16,6 +16,7 @@ from caffe_compat.data.idx import read_images, read_labels
 from caffe_compat.data.lmdb_write import write_lmdb
 from caffe_compat.data.mean import compute_mean
 from caffe_compat.errors import CaffeCompatError, DataError
+from caffe_compat.files import make_folder
 from caffe_compat.proto import pb
 from caffe_compat.weights.mean import write_mean
 
@@ -133,6 +134,7 @@ def _convert(train: Split, test: Split, out: StrPath, pad: int, mean: bool, over
     there = [str(path) for path in (train_path, test_path, *([mean_path] if mean else [])) if path.exists()]
     if there and not overwrite:
         raise CaffeCompatError(f"{', '.join(there)} exist already: remove them, or ask to overwrite them")
+    make_folder(train_path.parent)
     train_records = write_lmdb(train_path, _datums(*train, pad), overwrite)
     test_records = write_lmdb(test_path, _datums(*test, pad), overwrite)
     if mean:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,9 +11,7 @@ from caffe_compat.errors import NetError
 from caffe_compat.layers.arity import AtLeast, Between, Exactly
 from caffe_compat.layers.base import Layer, Shape
 from caffe_compat.layers.registry import register_layer
-
-if TYPE_CHECKING:
-    from caffe_compat.layers.source import Source
+from caffe_compat.layers.source import Source, open_source
 
 
 @register_layer("Input")
@@ -58,10 +56,26 @@ class SourceLayer(Layer):
     def __init__(self) -> None:
         super().__init__()
         self.source: Source | None = None
+        self.opening: tuple[Any, ...] | None = None
+        """What ``open_source`` was called with, if it can be called again."""
         self.device = torch.device("cpu")
 
     def top_shapes(self, *bottom_shapes: Shape) -> list[Shape]:
         return list(self._opened().top_shapes[: self.num_tops])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: files are opened again, at the batch where this layer is."""
+        state = dict(self.__dict__)
+        if self.source is not None and self.opening is not None:
+            state.update(source=None, position=self.source.position)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        position = state.pop("position", None)
+        super().__setstate__(state)
+        if position is not None and self.opening is not None:
+            self.source = open_source(*self.opening)
+            self.source.seek(position)
 
     def forward(self) -> tuple[Tensor, ...]:
         batch = self._opened().next()

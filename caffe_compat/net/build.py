@@ -86,7 +86,10 @@ def _open(node: Node, seed: int, document: Document) -> None:
     """Open the source of a data layer."""
     if isinstance(node.layer, SourceLayer) and node.layer.source is None:
         folder = Path(document.source).parent
-        node.layer.source = open_source(node.type, node.param, node.phase, len(node.tops), seed, folder)
+        opening = (node.type, node.param, node.phase, len(node.tops), seed, folder)
+        node.layer.source = open_source(*opening)
+        if not hasattr(node.layer.source, "set_input_arrays"):  # those live in memory, and are copied
+            node.layer.opening = opening
 
 
 def _set_up(node: Node, shapes: dict[str, Shape]) -> None:

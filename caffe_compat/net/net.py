@@ -13,7 +13,9 @@ from caffe_compat.layers.base import Layer, Shape
 from caffe_compat.layers.data import SourceLayer
 from caffe_compat.layers.source import Source
 from caffe_compat.net.build import build_nodes
+from caffe_compat.net.feed import checked_device, fed
 from caffe_compat.net.fuse import fuse
+from caffe_compat.net.misfit import misfit
 from caffe_compat.net.node import AUTOMATIC, Node, located
 from caffe_compat.net.sharing import LearnableParam, bind_shared
 from caffe_compat.net.state import NetState
@@ -29,7 +31,7 @@ class Net(nn.Module):
     times the sum of the top. With ``keep_blobs = True``, ``net.blobs`` holds every blob of the last pass.
 
     Phase TEST is torch's eval mode, TRAIN its train mode. ``state_dict()`` keys read ``conv1.weight`` (a "." in
-    a layer's name becomes "_").
+    a layer's name becomes "_"; the layer's number follows a name that is taken, as in ``forward_3.weight``).
 
     Args: document: what ``read_net`` returns. phase, level, stages: the state of the net; stages are added to
     those of the file. device: where blobs lie; "meta" builds without memory. seed: of fillers and of data
@@ -58,11 +60,12 @@ class Net(nn.Module):
         self.keep_blobs = False
         self.blobs: dict[str, Tensor] = {}
         self._loss = torch.zeros(())
-        self._register_layers()
-        self._materialize(device, seed)
         self._shared = built.shared
-        bind_shared(self._shared)
         self._fused = fuse(self.nodes, self.outputs)
+        self._register_layers()
+        self._materialize(checked_device(device), seed)
+        bind_shared(self._shared)
+        self.register_load_state_dict_post_hook(_share_again)
         self.train(phase == "TRAIN")
 
     # ---- looking in
@@ -117,7 +120,7 @@ class Net(nn.Module):
 
     def forward(self, *args: Tensor, **inputs: Tensor) -> dict[str, Tensor]:
         """One forward pass. Raises NetError that names the layer whose bottoms do not fit."""
-        blobs = self._feed(args, inputs)
+        blobs = fed(self.nodes, self.inputs, args, inputs)
         losses: list[Tensor] = []
         nodes = self.nodes if self.keep_blobs else self._fused
         node = nodes[0] if nodes else None
@@ -136,6 +139,10 @@ class Net(nn.Module):
         except CaffeCompatError as error:
             assert node is not None
             raise located(error, node.name, node.type, node.where) from error
+        except (RuntimeError, TypeError) as error:
+            if node is None or not (found := misfit(node, blobs)):
+                raise
+            raise located(NetError(found), node.name, node.type, node.where) from error
         blobs.pop(AUTOMATIC, None)
         self._loss = sum(losses[1:], losses[0]) if losses else torch.zeros(())
         self.blobs = blobs
@@ -159,40 +166,35 @@ class Net(nn.Module):
                 node.layer.device = device
         return self
 
-    def _feed(self, args: tuple[Tensor, ...], inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        if len(args) > len(self.inputs):
-            raise NetError(f"the net takes {len(self.inputs)} input(s) ({self._input_list()}), found {len(args)}")
-        blobs = {**dict(zip(self.inputs, args, strict=False)), **inputs}
-        if missing := [name for name in self.inputs if name not in blobs]:
-            raise NetError(f"input(s) missing: {', '.join(missing)}; the net takes {self._input_list()}")
-        if unknown := [name for name in blobs if name not in self.inputs]:
-            raise NetError(f"unknown input(s): {', '.join(unknown)}; the net takes {self._input_list()}")
-        return blobs
-
-    def _input_list(self) -> str:
-        shapes = self.shapes
-        return ", ".join(f"{name} {list(shapes[name])}" for name in self.inputs) or "no inputs (it has a data layer)"
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: without the blobs of the last pass, and the graph that they hang on."""
+        return {**self.__dict__, "blobs": {}, "_loss": self._loss.detach()}
 
     # ---- building
 
     def _register_layers(self) -> None:
-        """Make the layers submodules under their Caffe names, whatever these are."""
+        """Make the layers submodules under their Caffe names; the index follows where the Net has such an attribute."""
         for node in self.nodes:
             key = base = node.name.replace(".", "_") or f"layer{node.index}"
-            while key in self._modules:
+            while key in self._modules or hasattr(self, key):
                 key = f"{base}_{node.index}"
             self._modules[key] = node.layer
 
-    def _materialize(self, device: str | torch.device, seed: int | None) -> None:
-        if torch.device(device).type == "meta":
+    def _materialize(self, device: torch.device, seed: int | None) -> None:
+        if device.type == "meta":
             return
         generator = torch.default_generator if seed is None else torch.Generator().manual_seed(seed)
         for node in self.nodes:
             node.layer.materialize(generator, device)
             if isinstance(node.layer, SourceLayer):
-                node.layer.device = torch.device(device)
+                node.layer.device = device
 
 
 def _weighted(top: Tensor, weight: float) -> Tensor:
     total = top if top.dim() == 0 else top.sum()
     return total if weight == 1 else total * weight
+
+
+def _share_again(net: Net, keys: Any) -> None:
+    """After ``load_state_dict(assign=True)`` the blobs that layers share are one again."""
+    bind_shared(net._shared)

@@ -24,7 +24,9 @@ class Wiring:
         for i, top in enumerate(tops):
             in_place = i < len(bottoms) and bottoms[i] == top
             if top in self.made_by and not in_place:
-                in_place_too = f", or write over it in place (bottom {i} and top {i} both '{top}')" if allows_inplace else ""
+                in_place_too = (
+                    f", or write over it in place (bottom {i} and top {i} both '{top}')" if allows_inplace else ""
+                )
                 raise NetError(
                     f"top '{top}' is made already, by layer '{self.made_by[top]}'; choose another name{in_place_too}"
                 )
@@ -36,8 +38,10 @@ class Wiring:
 
     def _unknown(self, bottom: str) -> str:
         near = difflib.get_close_matches(bottom, self.made_by, n=3, cutoff=0.6)
-        hint = f"did you mean {' or '.join(repr(name) for name in near)}?" if near else (
-            f"blobs made by the layers above: {', '.join(self.made_by) or 'none'}"
+        hint = (
+            f"did you mean {' or '.join(repr(name) for name in near)}?"
+            if near
+            else (f"blobs made by the layers above: {', '.join(self.made_by) or 'none'}")
         )
         return f"bottom '{bottom}' is made by no layer above this one; {hint}"
 

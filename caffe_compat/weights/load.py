@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import torch
 
 from caffe_compat.errors import WeightsError
 from caffe_compat.layers import Layer
-from caffe_compat.net import Net
+from caffe_compat.net import Net, Node
 from caffe_compat.weights.blob import StoredBlob
 from caffe_compat.weights.caffemodel import StoredLayer, stored_layers
 
@@ -65,24 +65,41 @@ def weight_paths(weights: Weights) -> list[Path]:
 def _load_file(net: Net, path: Path, report: LoadReport) -> None:
     copies: list[tuple[torch.Tensor, StoredBlob]] = []
     loaded = []
-    layers: dict[str, Layer] = {}
-    for node in net.nodes:
-        layers.setdefault(node.name, node.layer)  # of two layers with one name Caffe takes the first
-    shared: dict[str, set[int]] = {}
-    for node, index, _ in net._shared:
-        shared.setdefault(node.name, set()).add(index)
     stored = stored_layers(path)
-    for layer in stored:
-        if layer.name in layers:
-            copies += _matched(path, layer, layers[layer.name], shared.get(layer.name, set()))
+    for layer, node in _pairs(stored, net):
+        if node is not None:
+            shared = {index for sharer, index, _ in net._shared if sharer is node}
+            copies += _matched(path, layer, node.layer, shared)
             loaded += [layer.name] if layer.blobs else []
         elif layer.blobs and layer.name not in report.ignored:
             report.ignored.append(layer.name)
-    if not loaded and any(layer.blobs for layer in layers.values()):
+    if not loaded and any(node.layer.blobs for node in net.nodes):
         raise _nothing_matched(path, stored, net)
     for blob, source in copies:
         _copy(blob, source)
     report.loaded += [name for name in loaded if name not in report.loaded]
+
+
+def _pairs(stored: list[StoredLayer], net: Net) -> Iterator[tuple[StoredLayer, Node | None]]:
+    """Each layer of the file with the net's of the same name.
+
+    Where several have one name, those with blobs belong together in their order; where their numbers differ, Caffe
+    takes the net's first for all.
+    """
+    theirs: dict[str, list[StoredLayer]] = {}
+    ours: dict[str, list[Node]] = {}
+    for layer in stored:
+        theirs.setdefault(layer.name, []).append(layer)
+    for node in net.nodes:
+        ours.setdefault(node.name, []).append(node)
+    for name, layers in theirs.items():
+        nodes: list[Node | None] = [*ours.get(name, [])]
+        if len(layers) > 1 or len(nodes) > 1:
+            layers = [layer for layer in layers if layer.blobs] or layers[:1]
+            nodes = [node for node in nodes if node and node.layer.blobs] or nodes[:1]
+        if len(layers) != len(nodes):
+            nodes = nodes[:1] * len(layers)
+        yield from zip(layers, nodes or [None] * len(layers), strict=True)
 
 
 def _matched(path: Path, source: StoredLayer, layer: Layer, shared: set[int]) -> list[tuple[torch.Tensor, StoredBlob]]:

@@ -1,0 +1,47 @@
+"""What the caller gives to a net: its inputs, and the device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from caffe_compat.errors import NetError
+from caffe_compat.net.node import Node
+
+
+def fed(
+    nodes: Sequence[Node], inputs: Sequence[str], args: Sequence[Tensor], named: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """The inputs of a forward pass by name. Raises NetError that lists what the net takes."""
+    if len(args) > len(inputs):
+        raise NetError(f"the net takes {len(inputs)} input(s) ({_shapes(nodes, inputs)}), found {len(args)}")
+    blobs = {**dict(zip(inputs, args, strict=False)), **named}
+    if len(blobs) < len(args) + len(named):
+        twice = ", ".join(name for name in inputs[: len(args)] if name in named)
+        raise NetError(f"input(s) given twice, by place and by name: {twice}")
+    for name, blob in blobs.items():
+        if not isinstance(blob, Tensor):
+            raise NetError(f"{name} is a {type(blob).__name__}; accepted: a torch tensor (torch.as_tensor makes one)")
+    if missing := [name for name in inputs if name not in blobs]:
+        raise NetError(f"input(s) missing: {', '.join(missing)}; the net takes {_shapes(nodes, inputs)}")
+    if unknown := [name for name in blobs if name not in inputs]:
+        raise NetError(f"unknown input(s): {', '.join(unknown)}; the net takes {_shapes(nodes, inputs)}")
+    return blobs
+
+
+def _shapes(nodes: Sequence[Node], inputs: Sequence[str]) -> str:
+    shapes = {name: shape for node in nodes for name, shape in zip(node.tops, node.top_shapes, strict=True)}
+    return ", ".join(f"{name} {list(shapes[name])}" for name in inputs) or "no inputs (it has a data layer)"
+
+
+def checked_device(name: str | torch.device) -> torch.device:
+    """The device of that name, once it answers. Raises NetError."""
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise NetError(f"device '{name}' is not there ({reason}); accepted: cpu, cuda, cuda:N, meta") from error
+    return device
