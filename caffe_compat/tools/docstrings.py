@@ -36,8 +36,8 @@ class Description:
 
     @property
     def formula_lines(self) -> list[str]:
-        """The formula, one equation a line."""
-        plain = self.summary.replace("``", "")
+        """The formula, one equation a line; a field's name stands in quotes, as code cannot mark it."""
+        plain = self.summary.replace("``", "'")
         return [line.strip() for line in re.split(r"\n|,  ", plain)]
 
     def labelled(self, label: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from caffe_compat.errors import CaffeCompatError
@@ -26,6 +27,8 @@ with near names, and [a class of your own](pytorch.md#a-layer-type-of-your-own) 
 
 `caffe-compat layers` prints this table, `caffe-compat layers NAME` the page of one type.
 """
+_COLUMNS = ("type", "of", "file", "build", "train", "export", "differs from Caffe")
+_NONE = 'Build, train and export are "no" for all of these, for the reason given.\n\n'
 
 
 def pages() -> dict[str, str]:
@@ -59,14 +62,14 @@ def table_page() -> str:
     rows = [row for row in support_rows() if not row.build.ok or row.room.startswith("caffe_compat/")]
     built = [_table_row(row) for row in rows if row.build.ok]
     missing = [f"| `{row.type}` | {row.origin} | {row.build} |" for row in rows if not row.build.ok]
-    head = ["| type | of | file | build | train | export | differs from Caffe |", "| --- " * 7 + "|"]
-    text = _HEADER + _TABLE_INTRO + f"\n## With a class ({len(built)})\n\n" + "\n".join([*head, *built]) + "\n"
+    text = _HEADER + _TABLE_INTRO + f"\n## With a class ({len(built)})\n\n" + _table(_COLUMNS, built)
     if missing:
-        text += "\nBuild, train and export are \"no\" for all of these, for the reason given.\n"
-        head = ["| type | of | build, train, export |", "| --- | --- | --- |"]
-        text = text.replace("\nBuild, train", f"\n## Without a class ({len(missing)})\n\nBuild, train") + "\n"
-        text += "\n".join([*head, *missing]) + "\n"
+        text += f"\n## Without a class ({len(missing)})\n\n" + _NONE + _table(("type", "of", "verdict"), missing)
     return text
+
+
+def _table(columns: Sequence[str], rows: Sequence[str]) -> str:
+    return "\n".join([f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|", *rows]) + "\n"
 
 
 def _table_row(row: Row) -> str:
@@ -101,8 +104,10 @@ def section(cls: type[Layer]) -> str:
 
 
 def _count(arity: object, word: str) -> str:
-    text = str(arity)
-    return text if word in text else f"{text} {word}{'' if text.endswith(' 1') else 's'}"
+    text = str(arity).removeprefix("exactly ")
+    if word in text:
+        return text
+    return f"no {word}" if text == "0" else f"{text} {word}{'' if text in ('1', 'at least 1') else 's'}"
 
 
 def _part(part: Part, before: Part | None) -> str:
@@ -120,12 +125,11 @@ def _part(part: Part, before: Part | None) -> str:
 def _fields(rows: list[FieldRow]) -> str:
     if not rows:
         return "No fields.\n\n"
-    head = ["| field | type | default |", "| --- | --- | --- |"]
     blocks = dict.fromkeys(row.block for row in rows)
     text = ""
     for block in blocks:
         lines = [f"| `{row.name}` | {row.type} | {row.default} |" for row in rows if row.block == block]
-        text += f"Fields of `{block}`:\n\n" + "\n".join([*head, *lines]) + "\n\n"
+        text += f"Fields of `{block}`:\n\n" + _table(("field", "type", "default"), lines) + "\n"
     return text
 
 
@@ -136,9 +140,13 @@ def _fence(text: str, language: str = "text") -> str:
 def inline(text: str) -> str:
     """Docstring text as Markdown: ``code`` stays code, all other signs mean themselves."""
     parts = re.split(r"(``.+?``)", text)
-    return "".join(
-        f"`{part[2:-2]}`" if part.startswith("``") else re.sub(r"([\\*_\[\]<>#`])", r"\\\1", part) for part in parts
-    )
+    return "".join(f"`{part[2:-2]}`" if part.startswith("``") else _plain(part) for part in parts)
+
+
+def _plain(text: str) -> str:
+    """Escaped. mkdocs shows the backslash of an escaped "<", hence the entities."""
+    escaped = re.sub(r"([\\*_\[\]#`])", r"\\\1", text)
+    return escaped.replace("<", "&lt;").replace(">", "&gt;")
 
 
 # ---- deviations
@@ -147,16 +155,16 @@ def inline(text: str) -> str:
 def with_deviations(text: str) -> str:
     """deviations.md with the list of the layers' deviations renewed. Raises CaffeCompatError without its marks."""
     begin, end = _MARKS
-    head, found, rest = text.partition(begin)
+    head, opened, rest = text.partition(begin)
     _, closed, tail = rest.partition(end)
-    if not found or not closed:
+    if not opened or not closed:
         raise CaffeCompatError(f"deviations.md lacks the lines {begin.strip()} and {end.strip()}")
     lines = []
     for name, layers in families().items():
         for cls in layers:
             link = f"[{cls.type_name}](layers/{name}.md#{cls.type_name.lower()})"
             found = [part.text for part in describe(cls).parts if part.label == "Differs from Caffe"]
-            lines += [f"- {link} differs from Caffe{inline(text)}\n" for text in found]
+            lines += [f"- {link} differs from Caffe{inline(words)}\n" for words in found]
     return head + begin + "\n" + "".join(lines) + "\n" + end + tail
 
 

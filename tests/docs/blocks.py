@@ -3,7 +3,7 @@
 A block is run when an HTML comment stands right above it: ``<!-- run -->``. A ``python`` block runs in the page's one
 namespace; of a ``console`` block every line that begins with ``$ `` runs in bash, with a line's continuations; a block
 with ``title="name"`` and ``<!-- file -->`` above it is written to that file. ``<!-- run: fails -->``: the commands must
-fail. ``<!-- run: same -->``: they must print what the block shows.
+fail. In both this and ``<!-- run: same -->`` they must print what the block shows, where " ... " stands for anything.
 """
 
 from __future__ import annotations

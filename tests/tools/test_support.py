@@ -43,7 +43,8 @@ class Example(Layer):
 
 def test_docstring_is_taken_apart() -> None:
     found = describe(Example)
-    assert found.is_formula and found.formula_lines == ["y = alpha * x", "z = x"]
+    assert found.is_formula
+    assert found.formula_lines == ["y = alpha * x", "z = x"]
     assert [(part.kind, part.label) for part in found.parts] == [
         ("text", ""), ("label", "Bottom"), ("label", "Tops"), ("label", "Parameters"), ("label", "Refused"),
         ("label", "Differs from torch"), ("label", "Differs from Caffe"), ("code", ""),
@@ -53,13 +54,15 @@ def test_docstring_is_taken_apart() -> None:
 
 
 def test_markdown_signs_mean_themselves() -> None:
-    assert inline("a_i * b[0] < ``x_y * 2``") == r"a\_i \* b\[0\] \< `x_y * 2`"
+    assert inline("a_i * b[0] < ``x_y * 2``") == r"a\_i \* b\[0\] &lt; `x_y * 2`"
 
 
 @pytest.mark.parametrize("name", OURS)
 def test_no_word_of_a_docstring_is_lost(name: str) -> None:
     found = describe(LAYERS[name])
-    kept = " ".join([found.summary, *(part.label * (not part.text.startswith("``")) + part.text for part in found.parts)])
+    kept = found.summary
+    for part in found.parts:
+        kept += part.text if part.text.startswith("``") else part.label + part.text
     squeeze = str.maketrans("", "", " \n:")
     assert kept.translate(squeeze) == (inspect.getdoc(LAYERS[name]) or "").translate(squeeze)
 
@@ -78,7 +81,8 @@ def test_docstring_has_labelled_bottoms_or_tops_and_no_stray_backtick(name: str)
 def test_every_type_of_caffe_and_of_the_forks_has_one_row() -> None:
     types = [row.type for row in support_rows()]
     forks = [name for names in known_types.FORKS.values() for name in names]
-    assert len(types) == len(set(types)) and len(forks) == len(set(forks))
+    assert len(types) == len(set(types))
+    assert len(forks) == len(set(forks))
     assert set(types) >= {*known_types.BVLC, *forks, *LAYERS}
     assert set(known_types.REASONS) <= set(forks)
 
@@ -134,7 +138,9 @@ def test_pages_are_written_where_the_docs_are(tmp_path: Path) -> None:
     assert {path.relative_to(tmp_path).as_posix() for path in write_pages(tmp_path)} == {*pages(), "deviations.md"}
     assert write_pages(tmp_path) == []
     text = (tmp_path / "deviations.md").read_text()
-    assert text.startswith("before\n") and text.endswith("after\n") and "- [Clip](layers/" in text
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "- [Clip](layers/" in text
     with pytest.raises(CaffeCompatError, match="lacks the lines"):
         with_deviations("no marks")
 
