@@ -16,7 +16,9 @@ from caffe_compat.export.input_shape import InputShapes
 from caffe_compat.export.labels import is_data, is_loss
 from caffe_compat.export.rewrite import Rewrite
 from caffe_compat.net.build import kept_layers
+from caffe_compat.net.node import naming
 from caffe_compat.net.state import NetState
+from caffe_compat.net.wiring import Wiring
 from caffe_compat.proto import Document, pb, print_text, read_net
 
 
@@ -59,17 +61,27 @@ def deploy_net(
     """The deploy form of a net (a file, its text, or a Document).
 
     ``input_shapes``: blob -> shape, for data layers whose data is not here, or for another size of an Input layer.
-    Raises ExportError where an input's shape is not known, or where nothing is left to compute.
+    Raises ExportError where an input's shape is not known, or where nothing is left to compute; NetError for a bottom
+    that no layer makes.
     """
     document = net if isinstance(net, Document) else read_net(net)
     state = NetState("TEST", level, frozenset([*stages, *document.message.state.stage]))
     kept = [(index, _plain(layer)) for index, layer in kept_layers(document, state)]
+    _check_wiring(document, kept)
     shapes = dict(input_shapes or {})
     if not any(is_data(layer) for _, layer in kept):
         _resize_inputs(kept, shapes)
         return Deployed(_assemble(document, kept), changed=False)
     passes = Rewrite(document, kept, _train_losses(document, state), shapes).run()
     return Deployed(_assemble(document, passes.layers), True, passes.data_layers, passes.notes)
+
+
+def _check_wiring(document: Document, kept: list[tuple[int, Any]]) -> None:
+    """Raises NetError for a bottom that no layer makes, before the layers that make the others are taken away."""
+    wiring = Wiring()
+    for index, layer in kept:
+        with naming(layer.name, layer.type, document.where("layer", index)):
+            wiring.connect(layer.name, list(layer.bottom), list(layer.top))
 
 
 def _plain(layer: Any) -> Any:

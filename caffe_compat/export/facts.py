@@ -58,7 +58,17 @@ def gather(net: Net, lowered: Lowered, data_layers: list[Any], given: Given, not
         source=Path(net.document.source).name,
         net=net.name,
     )
+    notes += _count_labels(net, lowered, facts.labels)
     return facts.fitted(tuple(shape))
+
+
+def _count_labels(net: Net, lowered: Lowered, labels: Sequence[str]) -> list[str]:
+    """A note where no output has as many classes as there are labels."""
+    classes = {name: net.shapes[blob][1] for blob, name in lowered.outputs.items() if len(net.shapes[blob]) > 1}
+    if not labels or not classes or len(labels) in classes.values():
+        return []
+    found = ", ".join(f"{name} has {count} classes" for name, count in classes.items())
+    return [f"{len(labels)} labels are given, but {found}; give one label for each class, in their order"]
 
 
 def read_labels(labels: Sequence[str] | str | os.PathLike[str] | None) -> tuple[str, ...]:

@@ -78,7 +78,7 @@ def _from_fields(layer: Any, where: str, reason: str) -> tuple[dict[str, Shape],
         if sure
         else (
             f"input '{name}' is taken to have {channels} channels, because layer '{layer.name}'s data cannot be "
-            f"read; if not, say so with --input-shape {name}:{batch},C,{height},{width}"
+            f"read ({reason}); if not, say so with --input-shape {name}:{batch},C,{height},{width}"
         )
     )
     return {name: shape}, note

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from onnx import helper
 
-from caffe_compat.errors import ExportError
+from caffe_compat.errors import ExportError, WeightsError
 from caffe_compat.export.deploy import Deployed, deploy_net
 from caffe_compat.export.facts import Given, gather
 from caffe_compat.export.folding import fold_scales
@@ -152,7 +152,10 @@ def _filled(net: Net, built: Net | None, weights: Any, notes: list[str]) -> Net:
     if built is not None and net is not built:
         _copy_blobs(built, net)
     if weights:
-        report = load_weights(net, weights)
+        try:
+            report = load_weights(net, weights)
+        except WeightsError as error:  # an assumed shape may be the reason
+            raise WeightsError("\n".join([str(error), *(f"note: {note}" for note in notes)])) from error
         if report.untouched and built is None:
             notes.append(f"no weights for {', '.join(report.untouched)}: they keep the values of their fillers")
     elif built is None and net.learnable:

@@ -54,6 +54,11 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if self.channel_order not in (*CHANNEL_ORDERS, ""):
             raise ExportError(f"channel_order is {self.channel_order!r}; accepted: {', '.join(CHANNEL_ORDERS)}")
+        numbers = np.array([self.scale, *self.mean_values])
+        if not np.isfinite(numbers).all():
+            raise ExportError(
+                f"scale is {self.scale:g} and mean_values {list(self.mean_values)}; accepted: finite numbers"
+            )
         if self.mean_values and self.mean_image is not None:
             raise ExportError("a mean image and mean values are given; accepted: one of the two")
 
@@ -71,16 +76,27 @@ class Preprocessing:
             images = np.multiply(images, np.float32(self.scale), dtype=np.float32)
         return np.ascontiguousarray(images, np.float32)
 
-    def fitted(self, shape: tuple[int | str | None, ...]) -> Preprocessing:
+    def fitted(self, shape: tuple[int, ...]) -> Preprocessing:
         """The same with a mean image cropped, centred, to an input of ``shape``; checks that the mean fits."""
         if len(shape) != 4:
             if self.mean_image is not None:
                 raise ExportError(f"a mean image is given for an input of {len(shape)} axes; accepted: 4 axes")
             return self
         channels, height, width = shape[1:]
+        wanted = 1 if self.channel_order == "GRAY" else 3
+        if self.channel_order and channels != wanted:
+            raise ExportError(
+                f"channel_order is {self.channel_order}, which has {wanted} channel(s), but the input has {channels}"
+            )
+        if self.resize is not None and (self.resize[0] < height or self.resize[1] < width):
+            raise ExportError(
+                f"resize is {self.resize[0]} x {self.resize[1]}, less than the crop to the input, {height} x {width} "
+                "(height x width); accepted: this size or more"
+            )
         if len(self.mean_values) not in (0, 1, channels):
             raise ExportError(
-                f"{len(self.mean_values)} mean values are given for {channels} channels; give 1 or {channels}"
+                f"{len(self.mean_values)} mean values are given for {channels} channels; give 1"
+                + (f" or {channels}" if channels > 1 else "")
             )
         if self.mean_image is None or self.mean_image.shape == (channels, height, width):
             return self
