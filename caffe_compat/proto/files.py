@@ -5,6 +5,7 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
+from caffe_compat.errors import PrototxtError
 from caffe_compat.proto.document import Document
 from caffe_compat.proto.parser import parse_text
 from caffe_compat.proto.sources import TEXT, read_source
@@ -17,7 +18,7 @@ def read_net(path_or_text: str | PathLike[str], strict: bool = False) -> Documen
     Unknown fields are notes, or under ``strict`` one error. PrototxtError names file:line:column.
     """
     text, source = read_source(path_or_text)
-    document: Document = upgrade_net(parse_text(text, "NetParameter", source, strict))
+    document: Document = upgrade_net(_parsed(text, "NetParameter", source, strict))
     return document
 
 
@@ -27,9 +28,16 @@ def read_solver(path_or_text: str | PathLike[str], strict: bool = False) -> Docu
     As in Caffe, a solver's file gives its snapshots their name where `snapshot_prefix` is missing or names a folder.
     """
     text, source = read_source(path_or_text)
-    document: Document = upgrade_solver(parse_text(text, "SolverParameter", source, strict))
+    document: Document = upgrade_solver(_parsed(text, "SolverParameter", source, strict))
     if source != TEXT:
         _set_snapshot_prefix(document, Path(source))
+    return document
+
+
+def _parsed(text: str, message: str, source: str, strict: bool) -> Document:
+    document = parse_text(text, message, source, strict)
+    if source != TEXT and not document.place.children:
+        raise PrototxtError(f"{source} is empty: it holds no field of a {message}; give a complete file")
     return document
 
 
