@@ -143,8 +143,8 @@ def _classify() -> list[Prediction]:
 
 
 def _conclude(out: Path, curves: list[Curve], seconds: float) -> None:
-    _say(f"6. Pictures: {out / 'curves.png'} shows loss and accuracy of both stages; {out / 'digits.png'} the first 16 test "
-         "digits with their predictions and, below them, the 16 most doubtful ones.")  # fmt: skip
+    _say(f"6. Pictures: {out / 'curves.png'} shows loss and accuracy of both stages; {out / 'digits.png'} the first 16 "
+         "test digits with their predictions and, below them, the 16 most doubtful ones.")  # fmt: skip
     print(f"\nDone in {seconds:.0f} s. Try it yourself:\n"
           f"  caffe-compat classify {out / 'digits.onnx'} {out / 'digit.png'}\n"
-          f"  caffe-compat summary {HERE / 'net.prototxt'}")  # fmt: skip
+          f"  caffe-compat summary {out / 'net.prototxt'}")  # fmt: skip
