@@ -28,6 +28,7 @@ COMMANDS = {
     "device-query": "CPU threads, and GPUs with memory and compute capability",
     "extract-features": "keep blobs of a net over its data, in data bases or an .npz",
     "upgrade": "rewrite an old net or solver in the current form",
+    "draw": "draw a net as SVG or PNG",
     "demo": "train, fine-tune with SM-Softmax, export and classify, on digits that ship with the project",
 }
 
@@ -128,7 +129,13 @@ def _overview() -> str:
     width = max(len(name) for name in COMMANDS)
     lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
     return "\n".join(
-        ["usage: caffe-compat COMMAND [options]", "", "Caffe's nets and solvers in PyTorch, exported to ONNX.", "", *lines]
+        [
+            "usage: caffe-compat COMMAND [options]",
+            "",
+            "Caffe's nets and solvers in PyTorch, exported to ONNX.",
+            "",
+            *lines,
+        ]
         + ["", "caffe-compat COMMAND --help tells the options of a command."]
     )
 

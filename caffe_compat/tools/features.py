@@ -67,7 +67,7 @@ def _into_npz(net: Net, blobs: Sequence[str], path: Path, batches: int) -> int:
     parts = list(_passes(net, blobs, batches))
     arrays = {name: np.concatenate([np.atleast_1d(part[index]) for part in parts]) for index, name in enumerate(blobs)}
     with atomic_write(path) as file:
-        np.savez(file, **arrays)
+        np.savez(file, allow_pickle=False, **arrays)
     return len(arrays[blobs[0]])
 
 
