@@ -128,16 +128,8 @@ def _command(word: str) -> tuple[str, ...]:
 def _overview() -> str:
     width = max(len(name) for name in COMMANDS)
     lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
-    return "\n".join(
-        [
-            "usage: caffe-compat COMMAND [options]",
-            "",
-            "Caffe's nets and solvers in PyTorch, exported to ONNX.",
-            "",
-            *lines,
-        ]
-        + ["", "caffe-compat COMMAND --help tells the options of a command."]
-    )
+    head = ["usage: caffe-compat COMMAND [options]", "", "Caffe's nets and solvers in PyTorch, exported to ONNX.", ""]
+    return "\n".join([*head, *lines, "", "caffe-compat COMMAND --help tells the options of a command."])
 
 
 def _unknown(name: str) -> int:
