@@ -7,6 +7,7 @@ page with formula, bottoms, tops, fields with defaults, refusals, and where it d
 from __future__ import annotations
 
 import argparse
+import importlib
 from pathlib import Path
 
 
@@ -20,10 +21,24 @@ def run(args: argparse.Namespace) -> int:
     from caffe_compat.tools import layer_pages as pages
 
     if args.write:
-        changed = pages.write_pages(Path(args.write))
+        changed = pages.write_pages(Path(args.write), {"commands.md": command_page()})
         print("\n".join(map(str, changed)) or "all pages are up to date")
     elif args.name:
         print(pages.layer_markdown(args.name) if args.markdown else pages.layer_text(args.name))
     else:
         print(pages.table_page() if args.markdown else pages.table_text(), end="" if args.markdown else "\n")
     return 0
+
+
+def command_page() -> str:
+    """docs/commands.md: all commands with their options."""
+    from caffe_compat.cli import COMMANDS
+    from caffe_compat.tools import command_page, layer_pages
+
+    found = []
+    for name in COMMANDS:
+        module = importlib.import_module(f"caffe_compat.cli.{name.replace('-', '_')}")
+        parser = argparse.ArgumentParser(f"caffe-compat {name}", add_help=False)
+        module.add_arguments(parser)
+        found.append((name, module.__doc__ or "", parser))
+    return layer_pages.HEADER + command_page.command_page(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from caffe_compat.errors import CaffeCompatError
@@ -16,7 +16,7 @@ from caffe_compat.tools.layer_fields import FieldRow, field_rows
 from caffe_compat.tools.support import Row, Verdict, support_row, support_rows
 
 COMMAND = "python -m caffe_compat layers --write docs"
-_HEADER = f"<!-- Made by `{COMMAND}`; changes are made in the docstrings and in caffe_compat/tools. -->\n\n"
+HEADER = f"<!-- Made by `{COMMAND}`; changes are made in the docstrings and in caffe_compat/tools. -->\n\n"
 _MARKS = ("<!-- layers: made by `" + COMMAND + "` -->\n", "<!-- end of layers -->\n")
 
 _TABLE_INTRO = """# Supported layers
@@ -39,11 +39,14 @@ def pages() -> dict[str, str]:
     return made
 
 
-def write_pages(folder: Path) -> list[Path]:
-    """Write ``pages()`` and the layers' part of deviations.md; the files that changed. Raises CaffeCompatError."""
+def write_pages(folder: Path, more: Mapping[str, str]) -> list[Path]:
+    """Write ``pages()``, ``more`` pages, and the layers' part of deviations.md; the files that changed.
+
+    Raises CaffeCompatError.
+    """
     if not (folder / "index.md").is_file():
         raise CaffeCompatError(f"{folder} holds no index.md; give the project's docs folder")
-    made = {folder / name: text for name, text in pages().items()}
+    made = {folder / name: text for name, text in {**pages(), **more}.items()}
     deviations = folder / "deviations.md"
     made[deviations] = with_deviations(deviations.read_text("utf-8"))
     changed = [path for path, text in made.items() if not path.is_file() or path.read_text("utf-8") != text]
@@ -62,7 +65,7 @@ def table_page() -> str:
     rows = [row for row in support_rows() if not row.build.ok or row.room.startswith("caffe_compat/")]
     built = [_table_row(row) for row in rows if row.build.ok]
     missing = [f"| `{row.type}` | {row.origin} | {row.build} |" for row in rows if not row.build.ok]
-    text = _HEADER + _TABLE_INTRO + f"\n## With a class ({len(built)})\n\n" + _table(_COLUMNS, built)
+    text = HEADER + _TABLE_INTRO + f"\n## With a class ({len(built)})\n\n" + _table(_COLUMNS, built)
     if missing:
         text += f"\n## Without a class ({len(missing)})\n\n" + _NONE + _table(("type", "of", "verdict"), missing)
     return text
@@ -85,7 +88,7 @@ def _table_row(row: Row) -> str:
 
 def family_page(name: str, layers: list[type[Layer]]) -> str:
     """One page of docs/layers/."""
-    return _HEADER + f"# {TITLES[name]}\n\n" + "\n".join(section(cls) for cls in layers)
+    return HEADER + f"# {TITLES[name]}\n\n" + "\n".join(section(cls) for cls in layers)
 
 
 def section(cls: type[Layer]) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from caffe_compat.cli.layers import command_page
 from caffe_compat.layers import LAYERS
 from caffe_compat.tools.layer_pages import COMMAND, pages, with_deviations
 from tests.docs.blocks import Block, blocks
@@ -33,6 +34,10 @@ def test_generated_page_is_up_to_date(name: str) -> None:
     path = DOCS / name
     text = path.read_text("utf-8") if path.is_file() else ""
     assert text == pages()[name], f"renew it: {COMMAND}"
+
+
+def test_commands_are_up_to_date() -> None:
+    assert (DOCS / "commands.md").read_text("utf-8") == command_page(), f"renew it: {COMMAND}"
 
 
 def test_deviations_are_up_to_date() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import inspect
 from pathlib import Path
@@ -13,6 +14,7 @@ from caffe_compat.cli import main
 from caffe_compat.errors import CaffeCompatError, NetError
 from caffe_compat.layers import LAYERS, Layer
 from caffe_compat.tools import known_types
+from caffe_compat.tools.command_page import command_page
 from caffe_compat.tools.docstrings import describe
 from caffe_compat.tools.families import TITLES, families
 from caffe_compat.tools.layer_fields import field_rows
@@ -131,12 +133,12 @@ def test_every_layer_stands_on_one_page() -> None:
 
 def test_pages_are_written_where_the_docs_are(tmp_path: Path) -> None:
     with pytest.raises(CaffeCompatError, match="no index"):
-        write_pages(tmp_path)
+        write_pages(tmp_path, {})
     begin, end = "<!-- layers: made by `python -m caffe_compat layers --write docs` -->\n", "<!-- end of layers -->\n"
     (tmp_path / "index.md").write_text("#")
     (tmp_path / "deviations.md").write_text(f"before\n{begin}{end}after\n")
-    assert {path.relative_to(tmp_path).as_posix() for path in write_pages(tmp_path)} == {*pages(), "deviations.md"}
-    assert write_pages(tmp_path) == []
+    assert {path.relative_to(tmp_path).as_posix() for path in write_pages(tmp_path, {})} == {*pages(), "deviations.md"}
+    assert write_pages(tmp_path, {}) == []
     text = (tmp_path / "deviations.md").read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
@@ -156,3 +158,17 @@ def test_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("## ReLU\n")
     assert main(["layers", "NoSuchLayer"]) == 1
     assert "unknown layer type" in capsys.readouterr().err
+
+
+def test_command_page() -> None:
+    parser = argparse.ArgumentParser("caffe-compat shine", add_help=False)
+    parser.add_argument("net", help="the net")
+    parser.add_argument("-level", "--level", default=3, metavar="N", help="a_b * c; default %(default)s")
+    parser.add_argument("--how", choices=("a", "b"), help="one | other")
+    parser.add_argument("--now", action="store_true", help="now")
+    text = command_page([("shine", "Shine on `a_b` and a_b.\n\n  caffe-compat shine x_y\n", parser)])
+    assert text.split("## shine\n\n")[1] == (
+        "Shine on `a_b` and a\\_b.\n\n```console\ncaffe-compat shine x_y\n```\n\n| option | |\n| --- | --- |\n"
+        "| `NET` | the net |\n| `--level N` | a\\_b \\* c; default 3 |\n"
+        "| `--how {a,b}` | one \\| other |\n| `--now` | now |\n"
+    )
