@@ -29,6 +29,8 @@ COMMANDS = {
     "extract-features": "keep blobs of a net over its data, in data bases or an .npz",
     "upgrade": "rewrite an old net or solver in the current form",
     "draw": "draw a net as SVG or PNG",
+    "parse-log": "tables from the log of a training",
+    "plot-log": "draw the logs of trainings",
     "demo": "train, fine-tune with SM-Softmax, export and classify, on digits that ship with the project",
 }
 
