@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from caffe_compat.data import hdf5, lmdb_source, memory
+from caffe_compat.data import database_source, hdf5, memory
 
-__all__ = ["hdf5", "lmdb_source", "memory"]
+__all__ = ["database_source", "hdf5", "memory"]

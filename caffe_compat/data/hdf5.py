@@ -42,11 +42,12 @@ class HDF5Reader:
                     f"{', '.join(self._names)}; the rows of all files in the list must have one shape"
                 )
         self._rows = [found[0][0] for found in shapes]
+        self.size = sum(self._rows)
         self.top_shapes: list[tuple[int, ...]] = [(self._batch_size, *shape[1:]) for shape in shapes[0]]
         self._held: tuple[int, list[np.ndarray]] | None = None
         self._order = lru_cache(maxsize=4)(self._new_order)  # several batches ask for the same one
 
-    def read(self, batch: int) -> tuple[np.ndarray, ...]:
+    def fetch(self, batch: int) -> tuple[np.ndarray, ...]:
         tops: list[list[np.ndarray]] = [[] for _ in self._names]
         row, missing = batch * self._batch_size, self._batch_size
         while missing:
@@ -57,12 +58,15 @@ class HDF5Reader:
             missing -= len(rows)
         return tuple(np.concatenate(parts) for parts in tops)
 
+    def make(self, batch: int, fetched: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+        return fetched
+
     def close(self) -> None:
         self._held = None
 
     def _locate(self, row: int, most: int) -> tuple[int, np.ndarray]:
         """The file that holds row number ``row`` of the stream, and up to ``most`` row numbers in it from there."""
-        epoch, rest = divmod(row, sum(self._rows))
+        epoch, rest = divmod(row, self.size)
         for file in self._order(philox.SHUFFLE_FILES, len(self._files), epoch):
             size = self._rows[file]
             if rest < size:

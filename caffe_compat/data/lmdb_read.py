@@ -12,11 +12,6 @@ import lmdb
 
 from caffe_compat.errors import DataError
 
-_LEVELDB = (
-    "{path} is a LevelDB, which caffe_compat does not read; make an LMDB of it: `pip install plyvel`, then in Python "
-    '`from caffe_compat.data.lmdb_write import write_lmdb; write_lmdb("NEW_lmdb", (value for _, value in '
-    'plyvel.DB("{path}")))`, and write `source: "NEW_lmdb" backend: LMDB` into data_param'
-)
 _DAMAGED = "copy it again from where it came from, or convert the data set again"
 
 
@@ -121,12 +116,15 @@ def _data_file(path: Path) -> Path:
         return path
     if (path / "data.mdb").is_file():
         return path / "data.mdb"
-    if (path / "CURRENT").is_file():
-        raise DataError(_LEVELDB.format(path=path))
-    raise DataError(f"{path} is no LMDB: it has no file data.mdb; give the folder that convert-* commands write")
+    raise DataError(
+        f"{path} is no LMDB: it has no file data.mdb, nor a LevelDB's CURRENT; give the folder that convert-* commands "
+        "write"
+    )
 
 
 def _open(file: Path) -> Any:
+    if file.stat().st_size == 0:
+        raise DataError(f"{file} cannot be opened as an LMDB: it is empty (0 bytes); {_DAMAGED}")
     try:
         environment = lmdb.open(str(file), subdir=False, readonly=True, lock=False, create=False)
     except lmdb.Error as error:

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
+from caffe_compat.data.database import open_database
 from caffe_compat.data.datum import decode_records
-from caffe_compat.data.lmdb_read import Database
 from caffe_compat.errors import DataError
 
 _PART = 256
 
 
 def compute_mean(source: str | os.PathLike[str]) -> np.ndarray:
-    """mean[c, h, w] = the sum of the images of the LMDB ``source`` / their number; float32, summed in float64.
+    """mean[c, h, w] = the sum of the images of the data base ``source`` / their number; float32, summed in float64.
 
     Encoded images are decoded. Raises DataError where two images have different shapes.
     """
-    database = Database(Path(source))
+    database = open_database(Path(source))
     total: np.ndarray | None = None
     try:
         for start in range(0, database.size, _PART):

@@ -47,6 +47,10 @@ class MemorySource(Source):
         self._data, self._labels, self._position = data, labels.reshape(rows), 0
 
     @property
+    def size(self) -> int | None:
+        return None if self._data is None else len(self._data)
+
+    @property
     def position(self) -> int:
         return self._position
 

@@ -12,7 +12,6 @@ import numpy as np
 
 import caffe_compat.data  # noqa: F401 - registers the sources of the data layers
 from caffe_compat.errors import ExportError
-from caffe_compat.export.items import item_count
 from caffe_compat.export.labels import is_data
 from caffe_compat.export.preprocessing import Preprocessing, from_metadata
 from caffe_compat.export.runtime import open_session
@@ -70,9 +69,7 @@ def evaluate(
     rule = _Rule.of(layers)
     total = errors = seen = 0
     with _open(data, facts, document) as source:
-        items = (
-            item_count(data, source, _folder(document)) if iterations is None else iterations * source.top_shapes[0][0]
-        )
+        items = source.size if iterations is None else iterations * source.top_shapes[0][0]
         if items is None:
             raise ExportError(f"layer '{data.name}' ({data.type}) does not tell how many items it has; say iterations")
         while seen < items:
@@ -113,7 +110,7 @@ class _Rule:
         if len(index) and not 0 <= index.min() <= index.max() < rows.shape[1]:
             raise ExportError(
                 f"the data has labels from {index.min()} to {index.max()}, but the ONNX file has {rows.shape[1]} "
-                f"classes (accepted: 0 to {rows.shape[1] - 1}); give the prototxt and the data that the file was trained for"
+                f"classes (accepted: 0 to {rows.shape[1] - 1}); give the prototxt and the data of this file's net"
             )
         own = rows[np.arange(len(index)), index][:, None]
         return len(index), int(((rows >= own).sum(axis=1) > self.top_k).sum())

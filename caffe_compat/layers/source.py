@@ -35,6 +35,11 @@ class Source(ABC):
     def position(self) -> int:
         """The number of batches handed out so far, which is the number of the batch that comes next."""
 
+    @property
+    def size(self) -> int | None:
+        """The number of items in one pass over the data; None where there is no such number, or none is known."""
+        return None
+
     @abstractmethod
     def seek(self, batches: int) -> None:
         """Makes the batch numbered ``batches`` (from 0) the next one, without reading those before it."""

@@ -76,9 +76,3 @@ def test_an_environment_of_the_users_own_is_named(tmp_path: Path) -> None:
         pytest.raises(DataError, match=r"close the lmdb\.Environment"),
     ):
         open_layer(data_layer(path, 2))
-
-
-def test_a_leveldb_is_recognised(tmp_path: Path) -> None:
-    (tmp_path / "CURRENT").write_text("MANIFEST-000001\n")
-    with pytest.raises(DataError, match=r"is a LevelDB.*write_lmdb"):
-        open_layer(data_layer(tmp_path, 2))

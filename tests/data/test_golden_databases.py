@@ -18,7 +18,7 @@ from caffe_compat.proto import pb
 from caffe_compat.weights.mean import read_mean
 from tests.data.making import open_layer
 
-MISSING = {"LEVELDB": "LevelDB is not read", "ImageData": "no source yet", "WindowData": "no source yet"}
+MISSING = {"ImageData": "no source yet"}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -1,4 +1,4 @@
-"""The Data layer's source: images and labels of an LMDB."""
+"""The Data layer's source: images and labels of an LMDB or LevelDB."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from caffe_compat.data import philox
 from caffe_compat.data.checks import positive, tops_between
-from caffe_compat.data.datum import Batch, decode_records
-from caffe_compat.data.lmdb_read import Database
+from caffe_compat.data.database import open_database
+from caffe_compat.data.datum import Record, decode_records
 from caffe_compat.data.paths import resolve_path
 from caffe_compat.data.prefetch import BatchSource
 from caffe_compat.data.transform import Transformer
@@ -35,27 +35,32 @@ class DataReader:
         self._skip = 0
         if data.rand_skip:
             self._skip = int(philox.generator(seed, philox.SKIP, 0).integers(data.rand_skip))
-        self._database = Database(resolve_path(data.source, base_dir, "data_param's source"))
+        self._database = open_database(resolve_path(data.source, base_dir, "data_param's source"))
         try:
-            image = self._decode(0, 1).images[0]
+            image = decode_records(self._records(0, 1), self._database.path, self._color).images[0]
             shape = self._transformer.output_shape(image.shape)
         except BaseException:
             self._database.close()
             raise
         self.top_shapes: list[tuple[int, ...]] = [(self._batch_size, *shape), (self._batch_size,)][:num_tops]
 
-    def read(self, batch: int) -> tuple[np.ndarray, ...]:
-        decoded = self._decode(batch, self._batch_size)
-        random = philox.generator(self._seed, philox.TRANSFORM, batch)
-        data = self._transformer(decoded.images, random)
+    @property
+    def size(self) -> int | None:
+        return self._database.size
+
+    def fetch(self, batch: int) -> list[Record]:
+        return self._records(batch, self._batch_size)
+
+    def make(self, batch: int, fetched: list[Record]) -> tuple[np.ndarray, ...]:
+        decoded = decode_records(fetched, self._database.path, self._color)
+        data = self._transformer(decoded.images, philox.generator(self._seed, philox.TRANSFORM, batch))
         return (data, decoded.labels) if self._with_labels else (data,)
 
     def close(self) -> None:
         self._database.close()
 
-    def _decode(self, batch: int, count: int) -> Batch:
-        records = self._database.records(self._skip + batch * self._batch_size, count)
-        return decode_records(records, self._database.path, self._color)
+    def _records(self, batch: int, count: int) -> list[Record]:
+        return self._database.records(self._skip + batch * self._batch_size, count)
 
 
 @source_opener("Data")
