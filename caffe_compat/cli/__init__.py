@@ -31,6 +31,7 @@ COMMANDS = {
     "draw": "draw a net as SVG or PNG",
     "parse-log": "tables from the log of a training",
     "plot-log": "draw the logs of trainings",
+    "convert": "weights between .caffemodel, .caffemodel.h5, .safetensors and .npz",
     "demo": "train, fine-tune with SM-Softmax, export and classify, on digits that ship with the project",
 }
 
@@ -100,7 +101,7 @@ def _readable(error: Exception) -> tuple[str, int]:
     if isinstance(error, CaffeCompatError):
         return f"error: {error}", 2 if isinstance(error, UsageError) else 1
     if isinstance(error, OSError):
-        name = f"{error.filename}: " if error.filename else ""
+        name = f"{error.filename}: " if error.filename else "cannot write the output: " if error.errno == 28 else ""
         return f"error: {name}{error.strerror or error}", 1
     if isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error):
         return f"error: not enough memory ({error}); take smaller batches, or a device with more", 1
