@@ -32,6 +32,7 @@ COMMANDS = {
     "parse-log": "tables from the log of a training",
     "plot-log": "draw the logs of trainings",
     "convert": "weights between .caffemodel, .caffemodel.h5, .safetensors and .npz",
+    "compare": "two runs: where logs or snapshots part, how weights differ",
     "demo": "train, fine-tune with SM-Softmax, export and classify, on digits that ship with the project",
 }
 

@@ -122,7 +122,7 @@ def test_refusals_leave_the_old_file() -> None:
     with pytest.raises(WeightsError, match=r"'fc\.weight' has shape \[4, 64\], in the net \[5, 64\]"):
         convert("a.npz", "out.npz", load_net(INPUT.replace("num_output: 4", "num_output: 5")))
     Path("bad.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0nonsense")
-    with pytest.raises(WeightsError, match="is no .safetensors, or damaged"):
+    with pytest.raises(WeightsError, match=r"is no \.safetensors, or damaged"):
         convert("bad.safetensors", "out.npz", net)
     assert Path("out.npz").read_text() == "old"
 
