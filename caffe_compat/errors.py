@@ -31,5 +31,5 @@ class ExportError(CaffeCompatError):
     """A net cannot be exported to ONNX, or an ONNX file is not what was expected."""
 
 
-class CannotLower(ExportError):
+class CannotLower(ExportError):  # noqa: N818 - reads as what happened to a layer
     """Raised by a layer's ``lower``: this configuration has no ONNX form; the text says why and what to do."""

@@ -173,7 +173,8 @@ def solver(experiment: Experiment, stage: int, softmax_again: bool = False) -> s
     loss = "SoftmaxWithLoss" if first or softmax_again else "SMSoftmaxLoss"
     head = f"# {experiment.title}, stage {stage}: {loss}. Written by generate.py.\n"
     if not first:
-        head += f"# Start from stage 1: --weights runs/{experiment.folder}_stage1_iter_{experiment.max_iter}.caffemodel\n"
+        weights = f"runs/{experiment.folder}_stage1_iter_{experiment.max_iter}.caffemodel"
+        head += f"# Start from stage 1: --weights {weights}\n"
     lines = [
         f'net: "prototxt/{experiment.folder}/train_val.prototxt"',
         "test_iter: 100  # of 100 images: the whole test set",

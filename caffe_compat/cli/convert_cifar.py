@@ -20,9 +20,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from caffe_compat.data.convert import convert_cifar
 
-    report(
-        convert_cifar(
-            source(args, "cifar10"), args.out, coarse=args.coarse, pad=args.pad, mean=args.mean, overwrite=args.overwrite
-        )
-    )
+    found = source(args, "cifar10")
+    report(convert_cifar(found, args.out, coarse=args.coarse, pad=args.pad, mean=args.mean, overwrite=args.overwrite))
     return 0

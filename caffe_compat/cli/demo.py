@@ -1,5 +1,6 @@
-"""The whole line on real handwritten digits, in about a minute: train with softmax, fine-tune with SM-Softmax, export to
-ONNX, verify, classify single pictures, and draw what happened.
+"""The whole line on real handwritten digits, in about a minute.
+
+Train with softmax, fine-tune with SM-Softmax, export to ONNX, verify, classify single pictures, draw what happened.
 
 Uses the 2,000 + 500 digits that ship with the package; --mnist DIR takes the full MNIST (its four idx files).
 """

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--channel-order", choices=("BGR", "RGB", "GRAY"), help="default: BGR, GRAY for one channel")
     parser.add_argument("--resize", metavar="H,W", help="size of a picture before the crop; default: the net's input")
     parser.add_argument("--preprocess-in-graph", action="store_true", help="the graph subtracts the mean and scales")
-    parser.add_argument("--fold", action="store_true", help="fold BatchNorm and Scale into the convolutions before them")
+    parser.add_argument("--fold", action="store_true", help="fold BatchNorm and Scale into the convolutions")
     parser.add_argument("--no-verify", action="store_true", help="do not compare onnxruntime with torch")
     add_state(parser, phase=None)
     add_strict(parser)
@@ -52,8 +52,8 @@ def run(args: argparse.Namespace) -> int:
     print(
         export_onnx(
             model_path(args), _out(args), args.weights, level=args.level, stages=stages(args), opset=args.opset,
-            batch=_batch(args.fixed_batch), input_shape=parse_input_shapes(args.input_shape) or None, labels=args.labels,
-            outputs=args.output.split(",") if args.output else None, mean=args.mean,
+            batch=_batch(args.fixed_batch), input_shape=parse_input_shapes(args.input_shape) or None,
+            labels=args.labels, outputs=args.output.split(",") if args.output else None, mean=args.mean,
             mean_values=_numbers("--mean-values", args.mean_values), scale=args.scale,
             channel_order=args.channel_order, resize=_size(args.resize), fold=args.fold,
             preprocess_in_graph=args.preprocess_in_graph, verify=not args.no_verify, strict=args.strict,

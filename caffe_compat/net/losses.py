@@ -13,8 +13,9 @@ def set_loss_weights(node: Node) -> None:
         rest = len(node.tops) - 1
         given = [1.0] + [0.0] * (rest if node.layer.implicit_loss_weights else 0)
     if given and len(given) != len(node.tops):
+        all_of_them = " ".join(["loss_weight: 1", *["loss_weight: 0"] * (len(node.tops) - 1)])
         raise NetError(
             f"loss_weight is given {len(given)} time(s) for {len(node.tops)} top(s); accepted: none, or one per top "
-            f"(for a loss with further tops: {' '.join(['loss_weight: 1', *['loss_weight: 0'] * (len(node.tops) - 1)])})"
+            f"(for a loss with further tops: {all_of_them})"
         )
     node.loss_weights = given or [0.0] * len(node.tops)

@@ -59,8 +59,8 @@ def _prepare(mnist: Path | None) -> int:
     from caffe_compat.data.tiny import tiny
 
     converted = convert_mnist(mnist or tiny("mnist"), "mnist", overwrite=True)
-    _say(f"1. Handwritten digits: {converted.train_records:,} to learn from and {converted.test_records:,} to be tested on, "
-         "written as LMDB, the data base that Caffe's Data layers read.")  # fmt: skip
+    _say(f"1. Handwritten digits: {converted.train_records:,} to learn from and {converted.test_records:,} to be "
+         "tested on, written as LMDB, the data base that Caffe's Data layers read.")  # fmt: skip
     for name in ("net", "stage1_solver", "stage2_solver"):
         text = (HERE / f"{name}.prototxt").read_text()
         text = text.replace("test_iter: 5", f"test_iter: {converted.test_records // 100}")
@@ -75,12 +75,12 @@ def _train(stage: int, curve: Curve, weights: str | None, count: int) -> Curve:
     solver = Solver(solver_file, weights, log=_Recorder(curve))
     if stage == 0:
         parameters = sum(param.tensor.numel() for param in solver.net.learnable)
-        _say(f"2. Stage 1: a net of {len(solver.net.nodes)} layers and {parameters:,} parameters (net.prototxt) learns from "
-             f"random weights with the softmax loss, {solver.param.max_iter} iterations of 50 digits.")  # fmt: skip
+        _say(f"2. Stage 1: a net of {len(solver.net.nodes)} layers and {parameters:,} parameters (net.prototxt) learns "
+             f"from random weights with the softmax loss, {solver.param.max_iter} iterations of 50 digits.")  # fmt: skip
     else:
         margin = solver.net.layer("loss").margin
-        _say(f"3. Stage 2: the same net is fine-tuned at a small rate with the soft-margin softmax loss: the score of the "
-             f"right digit must win by a margin of {margin:g}.")  # fmt: skip
+        _say("3. Stage 2: the same net is fine-tuned at a small rate with the soft-margin softmax loss: the score of "
+             f"the right digit must win by a margin of {margin:g}.")  # fmt: skip
     solver.solve()
     right = curve.accuracy[-1][1]
     _say(f"   After stage {stage + 1}: {right:.1%} of the test digits are right ({round((1 - right) * count)} errors).")
@@ -116,7 +116,8 @@ def _export(weights: str) -> None:
 
     report = export_onnx("net.prototxt", "digits.onnx", weights, labels=[str(digit) for digit in range(10)])
     assert report.verified is not None
-    _say(f"4. Export: digits.onnx, {report.bytes / 1e6:.1f} MB, {report.nodes} operators; onnxruntime and torch agree to {report.verified.worst:.0e} on random inputs.")
+    _say(f"4. Export: digits.onnx, {report.bytes / 1e6:.1f} MB, {report.nodes} operators; onnxruntime and torch agree "
+         f"to {report.verified.worst:.0e} on random inputs.")  # fmt: skip
     _say(f"   onnxruntime over the test digits: {evaluate('digits.onnx', 'net.prototxt')}.")
 
 
@@ -137,7 +138,8 @@ def _classify() -> list[Prediction]:
              for image, datum, guess in zip(images, datums, best, strict=True)]  # fmt: skip
     Image.fromarray(images[0]).save("digit.png")
     guess = classifier.classify(["digit.png"], top_k=1)[0][0]
-    _say(f"5. Classify: digit.png, a single picture, is a {guess.label} ({guess.probability:.1%}); its label is {found[0].label}.")
+    _say(f"5. Classify: digit.png, a single picture, is a {guess.label} ({guess.probability:.1%}); its label is "
+         f"{found[0].label}.")  # fmt: skip
     doubtful = sorted(found, key=lambda p: (p.predicted == p.label, p.probability))[:16]
     return [*found[:16], *doubtful]
 
