@@ -94,7 +94,8 @@ def open_hdf5(param: Any, phase: str, num_tops: int, seed: int, base_dir: Path) 
     return BatchSource(HDF5Reader(param, seed, base_dir), prefetch=2)
 
 
-def _h5py() -> Any:
+def require_h5py() -> Any:
+    """The module h5py. Raises DataError that says how to install it."""
     try:
         import h5py
     except ImportError as error:
@@ -136,14 +137,14 @@ def _values(file: Path, names: Sequence[str]) -> list[np.ndarray]:
 
 def _opened(file: Path) -> Any:
     try:
-        return _h5py().File(file, "r")
+        return require_h5py().File(file, "r")
     except OSError as error:
         raise DataError(f"{file} cannot be opened as an HDF5 file: {error}; copy or write it again") from error
 
 
 def _data_set(content: Any, name: str, file: Path) -> Any:
     found = content.get(name)
-    if not isinstance(found, _h5py().Dataset):
+    if not isinstance(found, require_h5py().Dataset):
         there = ", ".join(sorted(content)) or "none"
         raise DataError(
             f'{file} has no data set "{name}"; there are: {there}. Each top of HDF5Data is a data set\'s name'

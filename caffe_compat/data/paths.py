@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from pathlib import Path
 
 from caffe_compat.errors import DataError
@@ -32,3 +33,18 @@ def _near(tried: list[Path]) -> str:
     names = [entry.name for path in tried if path.parent.is_dir() for entry in path.parent.iterdir()]
     near = difflib.get_close_matches(tried[0].name, sorted(set(names)), n=3)
     return f" (near names there: {', '.join(near)})" if near else ""
+
+
+def image_prefixes(root_folder: str, base_dir: Path) -> list[str]:
+    """What may stand before the names in a list of images; see `image_prefix`.
+
+    Caffe writes ``root_folder`` right before a name. A missing "/" between the two is added where it helps.
+    """
+    root = os.path.expanduser(root_folder)
+    roots = [root] if root.endswith("/") or not root else [root, f"{root}/"]
+    return list(dict.fromkeys([*roots, *(os.path.join(base_dir, root) for root in roots)]))
+
+
+def image_prefix(prefixes: list[str], name: str) -> str:
+    """The first one with which ``name`` is a file: from the working directory, else from the prototxt's folder."""
+    return next((prefix for prefix in prefixes if os.path.isfile(prefix + name)), prefixes[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-TRANSFORM, SKIP, SHUFFLE_FILES, SHUFFLE_ROWS = range(4)
+TRANSFORM, SKIP, SHUFFLE_FILES, SHUFFLE_ROWS, SHUFFLE_IMAGES, WINDOWS = range(6)
 _WORD = (1 << 64) - 1
 
 

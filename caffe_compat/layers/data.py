@@ -126,8 +126,97 @@ class Data(SourceLayer):
         if not source:
             raise NetError('data_param has no source; give it the folder of a data base: source: "train_lmdb"')
         _positive("data_param", batch_size=batch_size)
-        if mean_file and mean_value:
-            raise NetError("transform_param has both mean_file and mean_value; accepted: one of them")
+        _one_mean(mean_file, mean_value)
+
+
+@register_layer("ImageData")
+class ImageData(SourceLayer):
+    """The next ``batch_size`` images of a list, decoded, resized and transformed
+
+    Tops: data (N, C, H, W), C = 3 (blue, green, red) or 1; labels (N,) where a second top is named, or (N, k) where
+    every line of the list ends in k numbers (which Caffe does not know).
+
+    image_data_param: ``source`` (a text file, a line "path label" for each image; the label follows the last space),
+    ``batch_size`` (default 1), ``rand_skip`` (skip a random number of images below this at the start; default 0),
+    ``shuffle`` (anew for every pass; default false), ``new_height`` and ``new_width`` (default 0: the image's own
+    size), ``is_color`` (default true), ``root_folder`` (stands before each path). transform_param as in Data.
+    data_param's ``prefetch`` (batches made ahead; default 4) counts, too. Differs from Caffe: labels need not be
+    whole numbers. Refused: no source, only one of new_height and new_width.
+    """
+
+    blocks = ("image_data_param", "transform_param")
+    tops = Between(1, 2)
+
+    def __init__(
+        self,
+        source: str | None = None,
+        batch_size: int = 1,
+        rand_skip: int = 0,
+        shuffle: bool = False,
+        new_height: int = 0,
+        new_width: int = 0,
+        is_color: bool = True,
+        root_folder: str | None = None,
+        scale: float = 1.0,
+        mirror: bool = False,
+        crop_size: int = 0,
+        mean_file: str | None = None,
+        mean_value: list[float] | None = None,
+        force_color: bool = False,
+        force_gray: bool = False,
+    ) -> None:
+        super().__init__()
+        if not source:
+            raise NetError('image_data_param has no source; name a text file that lists images: source: "train.txt"')
+        _positive("image_data_param", batch_size=batch_size)
+        _one_mean(mean_file, mean_value)
+
+
+@register_layer("WindowData")
+class WindowData(SourceLayer):
+    """``batch_size`` random windows of images, for detection (R-CNN): background first, then foreground
+
+    Tops: data (N, C, crop_size, crop_size); labels (N,): the window's class, 0 for background.
+
+    window_data_param: ``source`` (the window file), ``batch_size``, ``fg_threshold`` and ``bg_threshold`` (a window
+    is foreground from the overlap fg_threshold on, and background below bg_threshold; default 0.5),
+    ``fg_fraction`` (the part of foreground in a batch; default 0.25), ``context_pad`` (pixels of context around the
+    window in the crop; default 0), ``crop_mode`` ("warp" or "square": the window grown to a square before; default
+    warp), ``cache_images`` (keep the files in memory; default false), ``root_folder``. transform_param:
+    ``crop_size``, ``mirror``, ``scale``, ``mean_file`` or ``mean_value``. What lies outside the image is 0 after
+    the mean. Refused: no source, batch size or crop size.
+    """
+
+    blocks = ("window_data_param", "transform_param")
+    tops = Exactly(2)
+
+    def __init__(
+        self,
+        source: str | None = None,
+        batch_size: int = 0,
+        fg_threshold: float = 0.5,
+        bg_threshold: float = 0.5,
+        fg_fraction: float = 0.25,
+        context_pad: int = 0,
+        crop_mode: str = "warp",
+        cache_images: bool = False,
+        root_folder: str | None = None,
+        scale: float = 1.0,
+        mirror: bool = False,
+        crop_size: int = 0,
+        mean_file: str | None = None,
+        mean_value: list[float] | None = None,
+        force_color: bool = False,
+        force_gray: bool = False,
+    ) -> None:
+        super().__init__()
+        if not source:
+            raise NetError('window_data_param has no source; name the window file: source: "windows.txt"')
+        _positive("window_data_param", batch_size=batch_size)
+        _positive("transform_param", crop_size=crop_size)
+        _one_mean(mean_file, mean_value)
+        if crop_mode not in ("warp", "square"):
+            raise NetError(f'window_data_param\'s crop_mode is "{crop_mode}"; accepted: "warp" or "square"')
 
 
 @register_layer("HDF5Data")
@@ -192,3 +281,8 @@ def _positive(block: str, **sizes: int) -> None:
     """Raise NetError that lists the sizes that are 0."""
     if zero := [name for name, size in sizes.items() if size <= 0]:
         raise NetError(f"{block} gives no {', '.join(zero)}; accepted: a whole number from 1 on for each")
+
+
+def _one_mean(mean_file: str | None, mean_value: list[float] | None) -> None:
+    if mean_file and mean_value:
+        raise NetError("transform_param has both mean_file and mean_value; accepted: one of them")

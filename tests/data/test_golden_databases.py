@@ -13,12 +13,9 @@ from google.protobuf import text_format
 from caffe_compat.data.datum import decode_records
 from caffe_compat.data.lmdb_read import Database
 from caffe_compat.data.mean import compute_mean
-from caffe_compat.layers.source import source_types
 from caffe_compat.proto import pb
 from caffe_compat.weights.mean import read_mean
 from tests.data.making import open_layer
-
-MISSING = {"ImageData": "no source yet"}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -26,16 +23,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     listed = folder / "tests.json"
     if "case" in metafunc.fixturenames:
         cases = json.loads(listed.read_text()) if listed.exists() else []
-        metafunc.parametrize("case", [_marked(case) for case in cases])
+        metafunc.parametrize("case", [pytest.param(case, id=case["name"]) for case in cases])
     if "stored" in metafunc.fixturenames:
         names = sorted(path.parent.name.removesuffix("_db") for path in folder.glob("*_db/data.mdb"))
         metafunc.parametrize("stored", names)
-
-
-def _marked(case: dict[str, Any]) -> Any:
-    reasons = [reason for word, reason in MISSING.items() if word in case["prototxt"]]
-    marks = [pytest.mark.xfail(reason=reasons[0], strict=True)] if reasons else []
-    return pytest.param(case, id=case["name"], marks=marks)
 
 
 @pytest.fixture
@@ -83,7 +74,3 @@ def test_mean(stored: str, folder: Path, expected: dict[str, np.ndarray]) -> Non
     wanted = expected[f"{stored}:mean"][0].astype(np.float32)
     np.testing.assert_array_equal(read_mean(folder / f"{stored}_mean.binaryproto"), wanted)
     np.testing.assert_array_equal(compute_mean(folder / f"{stored}_db"), wanted)
-
-
-def test_what_is_listed_as_missing_is_missing() -> None:
-    assert not {"ImageData", "WindowData"} & set(source_types())

@@ -30,6 +30,7 @@ SOURCES = {"AnnotatedData", "Data", "DummyData", "HDF5Data", "ImageData", "Input
 
 NO_GOLDEN = {
     **dict.fromkeys(SOURCES, "a data layer: tested with the data bases under golden/files"),
+    "HDF5Output": "writes a file: tested in test_hdf5_output with the one that Caffe wrote",
     "Python": "code of the user's own: tested in test_python_layer",
     "SMSoftmaxLoss": "no Caffe has it: tested against float64 and, at margin 0, against SoftmaxWithLoss",
 }
