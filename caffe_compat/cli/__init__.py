@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import errno
 import importlib
 import os
 import sys
@@ -102,11 +103,12 @@ def _readable(error: Exception) -> tuple[str, int]:
     if isinstance(error, CaffeCompatError):
         return f"error: {error}", 2 if isinstance(error, UsageError) else 1
     if isinstance(error, OSError):
-        name = f"{error.filename}: " if error.filename else "cannot write the output: " if error.errno == 28 else ""
-        return f"error: {name}{error.strerror or error}", 1
+        full = "cannot write the output: " if error.errno == errno.ENOSPC else ""
+        return f"error: {f'{error.filename}: ' if error.filename else full}{error.strerror or error}", 1
     if isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error):
         return f"error: not enough memory ({error}); take smaller batches, or a device with more", 1
-    return f"error: {type(error).__name__}: {error}; this is a bug: run again with --debug, and report what it shows", 1
+    text = " ".join([f"error: {type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
+    return f"{text}; this is a bug: run again with --debug, and report what it shows", 1
 
 
 def _tell(text: str, status: int) -> int:
