@@ -98,7 +98,7 @@ def normalised(experiment: Experiment, name: str) -> str:
     """Batch normalisation with a learned scale, then ReLU, all in place."""
     text = ""
     if experiment.batch_norm:
-        text += layer(f"bn_{name}", "BatchNorm", name, name)
+        text += layer(f"bn_{name}", "BatchNorm", name, name, "batch_norm_param { moving_average_fraction: 0.95 }")
         rates = "param { lr_mult: 1 decay_mult: 0 } param { lr_mult: 1 decay_mult: 0 }"
         text += layer(f"scale_{name}", "Scale", name, name, rates, "scale_param { bias_term: true }")
     return text + layer(f"relu_{name}", "ReLU", name, name)
