@@ -44,7 +44,7 @@ def _labels_in(line: str, prefixes: Sequence[str]) -> int:
     """The smallest number of labels that leaves the name of a file; 1 where none does."""
     words = line.split()
     for count in range(1, len(words)):
-        if _number(words[-count]) is None:
+        if number_in(words[-count]) is None:
             break
         name = line.rsplit(maxsplit=count)[0]
         if any(os.path.isfile(prefix + name) for prefix in prefixes):
@@ -54,14 +54,15 @@ def _labels_in(line: str, prefixes: Sequence[str]) -> int:
 
 def _split(line: str, count: int, where: str) -> tuple[str, list[float]]:
     parts = line.rsplit(maxsplit=count)
-    values = [value for value in map(_number, parts[1:]) if value is not None]
+    values = [value for value in map(number_in, parts[1:]) if value is not None]
     if len(values) < count or len(parts) <= count:
         wanted = "a label, a number" if count == 1 else f"{count} labels, as many as the first line gives"
         raise DataError(f'{where}: "{line}" does not end in {wanted}; write: path/of/the/image.jpg 7')
     return parts[0], values
 
 
-def _number(word: str) -> float | None:
+def number_in(word: str) -> float | None:
+    """The number that ``word`` says, or None."""
     try:
         return float(word)
     except ValueError:

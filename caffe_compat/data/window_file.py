@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from caffe_compat.data.image_list import number_in
 from caffe_compat.errors import DataError
 
 
@@ -69,10 +70,10 @@ def _table(path: Path, first: int, count: int, lines: list[str], image: int) -> 
     table = np.empty((count, 7))
     for row, place in enumerate(range(first, first + count)):
         values = lines[place].split() if place < len(lines) else []
-        try:
-            table[row] = [image, *map(float, values)]
-        except ValueError as error:
-            raise _wrong(path, place, lines, "a window: class, overlap, x1, y1, x2, y2") from error
+        numbers = [number for number in map(number_in, values) if number is not None]
+        if len(values) != 6 or len(numbers) != 6:
+            raise _wrong(path, place, lines, "a window: class, overlap, x1, y1, x2, y2")
+        table[row] = [image, *numbers]
     return table
 
 
