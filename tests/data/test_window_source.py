@@ -169,7 +169,7 @@ def test_windows_that_do_not_fit(box: Any, context: int, message: str) -> None:
         ("# 0", "0", "", r'windows.txt:1: "0" stands where the head of an image'),
         ("\n24\n3\n", "\nx\n3\n", "", r'windows.txt:5: "x" stands where a whole number is expected'),
         ("5 0.9 2 3 11 12", "5 0.9 2 3 11", "", r'windows.txt:7: "5 0.9 2 3 11" stands where a window'),
-        ("0 0.0 1 2 3 4\n", "", "", r"windows.txt:17: the end of the file stands where a window"),
+        ("0 0.0 1 2 3 4\n", "", "", r"windows.txt:16: the end of the file stands where a window"),
         ("5 0.9", "0 0.9", "", "a window with class 0 or less"),
         ("\nb.png\n3", "\nb.png\n1", "", "have 1 channels: accepted are 3"),
         ("", "", "fg_threshold: 0.95", "no window with an overlap from fg_threshold on, but a batch takes 2"),
