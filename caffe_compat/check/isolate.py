@@ -15,11 +15,16 @@ from caffe_compat.check.stages import STAGES, blank_row, check_file
 
 
 def check_all(
-    paths: Sequence[Path], seconds: float = 120, gigabytes: float = 8, workers: int | None = None
+    paths: Sequence[Path],
+    seconds: float = 120,
+    gigabytes: float = 8,
+    workers: int | None = None,
+    python: Sequence[str] = (),
 ) -> Iterator[dict[str, Any]]:
     """Rows as ``check_file`` makes them, in the order of ``paths``; one bad file never stops the rest.
 
     ``seconds`` and ``gigabytes`` limit each file. ``workers``: files checked at once; default one per core.
+    ``python``: modules whose code Python layers may run.
     """
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     if sys.platform == "linux":
@@ -31,7 +36,7 @@ def check_all(
     while waiting or running:
         while waiting and len(running) < (workers or os.cpu_count() or 1):
             index, path = waiting.pop()
-            receiver, process = _start(context, path, gigabytes)
+            receiver, process = _start(context, path, gigabytes, python)
             running[receiver] = (index, process, time.monotonic() + seconds)
         _collect(running, rows, paths, seconds)
         while shown in rows:
@@ -51,20 +56,23 @@ def _warm_up() -> None:
              'layer { name: "y" type: "ReLU" bottom: "x" top: "y" }', device="meta")  # fmt: skip
 
 
-def _start(context: Any, path: Path, gigabytes: float) -> tuple[Connection, Any]:
+def _start(context: Any, path: Path, gigabytes: float, python: Sequence[str]) -> tuple[Connection, Any]:
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(sender, path, gigabytes), daemon=True)
+    process = context.Process(target=_work, args=(sender, path, gigabytes, python), daemon=True)
     process.start()
     sender.close()
     return receiver, process
 
 
-def _work(sender: Connection, path: Path, gigabytes: float) -> None:
+def _work(sender: Connection, path: Path, gigabytes: float, python: Sequence[str]) -> None:
     """In the process of one file: the row so far is sent after every stage, so that a death leaves what was known."""
     _limit_memory(gigabytes)
     import torch
 
+    from caffe_compat.layers.python_layer import allow_python
+
     torch.set_num_threads(1)
+    allow_python(*python)
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)  # libraries write their complaints there; ours are in the row
     send: Callable[[dict[str, Any]], None] = sender.send

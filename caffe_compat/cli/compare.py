@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("first", help="a log, a weight file, or the prefix of snapshots")
     parser.add_argument("second", help="another one")
     parser.add_argument("--tolerance", type=float, default=1e-5,
-                        help="allowed share; default %(default)g (logs have six digits); 0: equal to the bit")  # fmt: skip
+                        help="allowed share; default %(default)g (logs have six digits); 0: equal")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

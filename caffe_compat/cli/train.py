@@ -18,6 +18,7 @@ from caffe_compat.cli.options import (
     add_weights,
     device,
     stages,
+    tell_notes,
 )
 
 
@@ -25,7 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", nargs="?", metavar="solver", help="the solver prototxt")
     parser.add_argument("-solver", "--solver", metavar="FILE", help="the same, as Caffe's flag")
     add_weights(parser)
-    parser.add_argument("-snapshot", "--snapshot", metavar="FILE", help="continue from this .solverstate")
+    parser.add_argument("-snapshot", "--snapshot", metavar="FILE",
+                        help="continue from this .solverstate; auto: the newest whole one of the solver's "
+                        "snapshot_prefix, or from the start (or --weights) where there is none")  # fmt: skip
+    parser.add_argument("--solver-override", metavar="FIELD=VALUE", action="append", default=[],
+                        help="a field instead of the solver file's, as in base_lr=0.001; repeatable")  # fmt: skip
+    parser.add_argument("--tensorboard", metavar="DIR", help="also write the log's numbers there, for TensorBoard")
     add_state(parser, phase=None)
     add_device(parser)
     effects = ("stop", "snapshot", "none")
@@ -39,22 +45,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from contextlib import nullcontext
+
+    from caffe_compat.proto import read_solver
     from caffe_compat.solver import Solver
     from caffe_compat.tools.progress import listener
+    from caffe_compat.tools.tensorboard import TensorBoard, both
 
     if args.solver and args.file:
         raise UsageError(f"two solvers are given, {args.file} and --solver {args.solver}; accepted: one of them")
     path = args.solver or args.file
     if not path:
         raise UsageError("no solver given; name its prototxt: --solver solver.prototxt")
-    if args.snapshot and args.weights:
+    if args.snapshot and args.weights and args.snapshot != "auto":
         raise UsageError("--snapshot and --weights are both given; accepted: a snapshot to continue, or weights to "
                          "fine-tune from, not both")  # fmt: skip
-    with listener() as log:
+    document = read_solver(Path(path), args.strict, args.solver_override)
+    if args.snapshot == "auto":
+        _find_snapshot(args, document.message.snapshot_prefix)
+    with listener() as log, TensorBoard(args.tensorboard) if args.tensorboard else nullcontext() as board:
         solver = Solver(
-            Path(path), args.weights, device(args), args.level, stages(args), log=log, snapshot=args.snapshot,
-            strict=args.strict, channels_last=args.channels_last,
+            document, args.weights, device(args), args.level, stages(args), log=both(log, board),
+            snapshot=args.snapshot, strict=args.strict, channels_last=args.channels_last,
         )  # fmt: skip
         log.follow(solver)
         solver.solve(args.sigint_effect, args.sighup_effect)
     return 0
+
+
+def _find_snapshot(args: argparse.Namespace, prefix: str) -> None:
+    """Put the newest snapshot in the place of "auto"; with one, --weights are left out."""
+    from caffe_compat.tools.newest_snapshot import newest_snapshot
+
+    args.snapshot, notes = newest_snapshot(prefix)
+    tell_notes(notes)
+    if args.snapshot:
+        args.weights = None

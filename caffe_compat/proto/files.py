@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
 from caffe_compat.errors import PrototxtError
 from caffe_compat.proto.document import Document
+from caffe_compat.proto.override import override
 from caffe_compat.proto.parser import parse_text
 from caffe_compat.proto.sources import TEXT, read_source
 from caffe_compat.proto.upgrade import upgrade_net, upgrade_solver
@@ -22,13 +24,19 @@ def read_net(path_or_text: str | PathLike[str], strict: bool = False) -> Documen
     return document
 
 
-def read_solver(path_or_text: str | PathLike[str], strict: bool = False) -> Document:
+def read_solver(
+    path_or_text: str | PathLike[str], strict: bool = False, overrides: Sequence[str] = ()
+) -> Document:
     """A SolverParameter from a file or from text, upgraded, as are the nets that it holds.
+
+    ``overrides``: fields to set instead of the file's, ``FIELD=VALUE`` each (see ``override``).
 
     As in Caffe, a solver's file gives its snapshots their name where `snapshot_prefix` is missing or names a folder.
     """
     text, source = read_source(path_or_text)
-    document: Document = upgrade_solver(_parsed(text, "SolverParameter", source, strict))
+    parsed = _parsed(text, "SolverParameter", source, strict)
+    override(parsed, overrides)
+    document: Document = upgrade_solver(parsed)
     if source != TEXT:
         _set_snapshot_prefix(document, Path(source))
     return document

@@ -12,7 +12,7 @@ from torch import Tensor
 import caffe_compat.data  # noqa: F401 - registers the sources of the data layers
 from caffe_compat.errors import CaffeCompatError, SolverError
 from caffe_compat.net import Net
-from caffe_compat.proto import read_solver
+from caffe_compat.proto import Document, read_solver
 from caffe_compat.solver import config, state
 from caffe_compat.solver.log import Listener, Log
 from caffe_compat.solver.losses import LossMeter
@@ -32,9 +32,9 @@ Feed = Callable[[], Mapping[str, Tensor]]
 class Solver:
     """Trains a net. ``Solver("solver.prototxt").solve()`` is ``caffe train``.
 
-    path_or_text: the solver's prototxt, a file or its text. weights: files to start from. snapshot: a .solverstate to
-    continue from. device: where the nets lie. level, stages: added to the train net's state. seed: instead of the
-    file's random_seed. log: called with every ``log.Event``; default: prints Caffe's lines to stderr. strict: unknown
+    path_or_text: the solver's prototxt, a file, its text, or what ``read_solver`` returns. weights: files to start
+    from. snapshot: a .solverstate to continue from. device: where the nets lie. level, stages: added to the train
+    net's state. seed: instead of the file's random_seed. log: called with every ``log.Event``; default: prints Caffe's lines to stderr. strict: unknown
     fields of the files are errors. channels_last: convolutions keep their blobs in memory with the channels last, often
     faster, but torch's sums over such blobs (bias gradients, BatchNorm) then round more coarsely on the CPU.
 
@@ -51,7 +51,7 @@ class Solver:
 
     def __init__(
         self,
-        path_or_text: str | os.PathLike[str],
+        path_or_text: str | os.PathLike[str] | Document,
         weights: Weights | None = None,
         device: str | torch.device = "cpu",
         level: int = 0,
@@ -64,7 +64,9 @@ class Solver:
     ) -> None:
         if weights and snapshot:
             raise SolverError("weights and snapshot are both given; accepted: one of them, to start or to continue")
-        self.document = read_solver(path_or_text, strict=strict)
+        self.document = (
+            path_or_text if isinstance(path_or_text, Document) else read_solver(path_or_text, strict=strict)
+        )
         self.param = self.document.message
         plans = config.check_solver(self.document, level, stages, strict)
         self._check_prefix(self.param.snapshot > 0)

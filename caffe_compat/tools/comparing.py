@@ -79,17 +79,17 @@ def kind_of(name: StrPath) -> str:
     if path.is_file() and ".solverstate" in path.name:
         raise CaffeCompatError(f"{path} is a solver state; compare the .caffemodel files beside them")
     if path.is_file():
-        return "weights" if path.name.endswith(FORMATS + (".h5",)) else "a log"
+        return "weights" if path.name.endswith((*FORMATS, ".h5")) else "a log"
     if snapshots(name):
         return "snapshots"
     raise CaffeCompatError(
-        f"there is neither a file {path}, nor a snapshot {path}_iter_N.caffemodel; accepted: two logs, two weight files, "
-        "or the prefixes (or folders) of two series of snapshots"
+        f"there is neither a file {path}, nor a snapshot {path}_iter_N.caffemodel; accepted: two logs, two weight "
+        "files, or the prefixes (or folders) of two series of snapshots"
     )
 
 
 def snapshots(name: StrPath) -> dict[int, Path]:
-    """Iteration -> weights, of the snapshots with a prefix, or in a folder. Raises CaffeCompatError for two prefixes."""
+    """Iteration -> weights, of the snapshots of a prefix, or in a folder of one run. Raises CaffeCompatError."""
     path = Path(name)
     folder, prefix = (path, None) if path.is_dir() else (path.parent, f"{path.name}_iter_")
     found: dict[str, dict[int, Path]] = {}
@@ -129,7 +129,7 @@ def _curves(log: TrainingLog) -> dict[str, dict[int, float]]:
             values = {f"{phase} {name}": value for name, value in row.outputs.items()}
             if phase == "train":
                 values["learning rate"] = row.rate
-            if not math.isnan(row.loss):
+            if row.loss is not None:
                 values["smoothed loss" if phase == "train" else "test loss"] = row.loss
             for name, value in values.items():
                 curves.setdefault(name, {})[row.iteration] = value

@@ -66,10 +66,10 @@ def _cpu_name() -> str:
 
 def as_text(processor: dict[str, Any], cards: list[dict[str, Any]]) -> str:
     """What `device_query` prints."""
+    usable = f"{processor['usable']} of {processor['logical']} logical CPUs may be used"
     lines = [
         f"CPU:                   {processor['name']}",
-        f"  threads:             {processor['threads']} by default ({processor['usable']} of {processor['logical']} "
-        "logical CPUs may be used)",
+        f"  threads:             {processor['threads']} by default ({usable})",
     ]
     for card in cards:
         lines += [

@@ -52,7 +52,7 @@ def _pyplot() -> Any:
 
 
 def _loss(log: TrainingLog) -> dict[str, Points]:
-    smoothed = [(row.iteration, row.loss) for row in log.train if math.isfinite(row.loss)]
+    smoothed = [(row.iteration, row.loss) for row in log.train if row.loss is not None]
     curves = {"training, smoothed": smoothed} if smoothed else _outputs(log.train, "training", log.losses)
     return {**curves, **_outputs(log.test, "test", log.losses)}
 

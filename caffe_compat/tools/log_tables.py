@@ -45,6 +45,6 @@ def as_json(log: TrainingLog) -> str:
 
 def _plain(row: Row) -> dict[str, Any]:
     cells = {**row.cells(), "NumIters": row.iteration}
-    if not math.isnan(row.loss):
+    if row.loss is not None:
         cells["Loss"] = row.loss
     return {name: value if math.isfinite(value) else None for name, value in cells.items()}

@@ -28,13 +28,13 @@ _TEST_LOSS = re.compile(rf"Test loss: {_NUMBER}", re.I)
 
 @dataclass
 class Row:
-    """One iteration's lines of one phase. ``loss``: the smoothed loss, or the test loss; nan where none is told."""
+    """One iteration's lines of one phase. ``loss``: the smoothed loss, or the test loss; None where none is told."""
 
     iteration: int
     seconds: float
     run: int
     rate: float = math.nan
-    loss: float = math.nan
+    loss: float | None = None
     outputs: dict[str, float] = field(default_factory=dict)
 
     def cells(self) -> dict[str, float]:

@@ -91,11 +91,11 @@ def test_python_layers_run_where_they_are_allowed(
         "    def forward(self, bottom, top): top[0].data[...] = 2 * bottom[0].data\n"
         "    def backward(self, top, down, bottom): bottom[0].diff[...] = 2 * top[0].diff\n"
     )
-    layer = 'layer { name: "p" type: "Python" bottom: "drop" top: "p" python_param { module: "user_double" layer: "Double" } }'
-    text = Path("net.prototxt").read_text().replace('name: "drop" type: "Dropout" bottom: "conv" top: "conv"',
-                                                    'name: "drop" type: "Dropout" bottom: "conv" top: "drop"')  # fmt: skip
-    text = text.replace('layer { name: "fc" type: "InnerProduct" bottom: "conv"', layer + '\nlayer { name: "fc" type: '
-                        '"InnerProduct" bottom: "p"')  # fmt: skip
+    python = 'python_param { module: "user_double" layer: "Double" }'
+    layer = f'layer {{ name: "p" type: "Python" bottom: "drop" top: "p" {python} }}'
+    fc = 'layer { name: "fc" type: "InnerProduct" bottom: '
+    text = Path("net.prototxt").read_text().replace(f'{fc}"conv"', f'{layer}\n{fc}"p"')
+    text = text.replace('type: "Dropout" bottom: "conv" top: "conv"', 'type: "Dropout" bottom: "conv" top: "drop"')
     Path("net.prototxt").write_text(text)
     assert train("--solver-override=max_iter=2") == 1
     assert "--allow-python user_double" in capsys.readouterr().err

@@ -55,7 +55,7 @@ def test_equal_logs_and_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", *logs(("loss = 1\n", "loss = nan\n")), "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert (found["iteration"], found["kind"]) == (10, "logs")
-    assert found["rows"][0]["error"] is None
+    assert {row["name"]: row["error"] for row in found["rows"]}["smoothed loss"] is None
 
 
 def test_times_and_missing_iterations_do_not_count() -> None:

@@ -44,8 +44,8 @@ I1203 solver.cpp:111] Test score #0: 0.9897
 I1203 solver.cpp:111] Test score #1: 0.0324599
 """
 NEW_GLOG = """\
-2026-11-24T10:00:00Z worker-0 I20261124 10:00:00.000001 77 solver.cpp:293] Solving net
-2026-11-24T10:00:02Z worker-0 I20261124 10:00:02.000001 77 solver.cpp:239] Iteration 20 (10 iter/s, 2s/20 iter), loss = 1
+2026-11-24T10:00:00Z worker I20261124 10:00:00.000001 77 solver.cpp:293] Solving net
+2026-11-24T10:00:02Z worker I20261124 10:00:02.000001 77 solver.cpp:239] Iteration 20 (10 iter/s, 2s/20 iter), loss = 1
 """
 
 
