@@ -34,6 +34,7 @@ COMMANDS = {
     "plot-log": "draw the logs of trainings",
     "convert": "weights between .caffemodel, .caffemodel.h5, .safetensors and .npz",
     "compare": "two runs: where logs or snapshots part, how weights differ",
+    "convert-imageset": "the images of a list to LMDB",
     "demo": "train, fine-tune with SM-Softmax, export and classify, on digits that ship with the project",
 }
 

@@ -34,9 +34,10 @@ class Solver:
 
     path_or_text: the solver's prototxt, a file, its text, or what ``read_solver`` returns. weights: files to start
     from. snapshot: a .solverstate to continue from. device: where the nets lie. level, stages: added to the train
-    net's state. seed: instead of the file's random_seed. log: called with every ``log.Event``; default: prints Caffe's lines to stderr. strict: unknown
-    fields of the files are errors. channels_last: convolutions keep their blobs in memory with the channels last, often
-    faster, but torch's sums over such blobs (bias gradients, BatchNorm) then round more coarsely on the CPU.
+    net's state. seed: instead of the file's random_seed. log: called with every ``log.Event``; default: prints
+    Caffe's lines to stderr. strict: unknown fields of the files are errors. channels_last: convolutions keep their
+    blobs in memory with the channels last, often faster, but torch's sums over such blobs (bias gradients, BatchNorm)
+    then round more coarsely on the CPU.
 
     ``net``, ``test_nets``: the nets; the test nets use the train net's blobs. ``iter``: the number of updates done.
     ``feed``: gives the inputs of a train net with Input layers, called once per forward pass; ``test_feeds``: the same
