@@ -10,6 +10,7 @@ from typing import Any
 
 import lmdb
 
+from caffe_compat.data.lmdb_check import PageCheck
 from caffe_compat.errors import DataError
 
 _DAMAGED = "copy it again from where it came from, or convert the data set again"
@@ -30,6 +31,7 @@ class Database:
             self.size = int(self._transaction.stat()["entries"])
             if self.size == 0:
                 raise DataError(f"the LMDB {path} holds no record: convert the data set again")
+            self._pages = self._page_check()
             self._cursor = self._transaction.cursor()
         except BaseException:
             _release(self._environment)
@@ -47,7 +49,7 @@ class Database:
                 if index != self._next:
                     self._move(index)
                 found += self._take(count - len(found), index)
-        except lmdb.Error as error:
+        except (lmdb.Error, ValueError) as error:
             after = f" after the record {found[-1][0]!r}" if found else ""
             raise DataError(f"the LMDB {self.path} is damaged{after}: {error}; {_DAMAGED}") from error
         return found
@@ -61,7 +63,15 @@ class Database:
             self._transaction.abort()
             _release(self._environment)
 
+    def _page_check(self) -> PageCheck:
+        file, page_size = _data_file(self.path), self._transaction.stat()["psize"]
+        try:
+            return PageCheck(file, page_size, self._transaction.id())
+        except ValueError as error:
+            raise DataError(f"the LMDB {self.path} is damaged: {error}; {_DAMAGED}") from error
+
     def _take(self, count: int, index: int) -> list[tuple[bytes, bytes]]:
+        self._pages.look_at(min(index + count, self.size))
         some = list(islice(self._iterator, min(count, self.size - index)))
         if not some:
             raise DataError(f"the LMDB {self.path} ends before its record number {index}; {_DAMAGED}")
@@ -70,6 +80,7 @@ class Database:
 
     def _move(self, index: int) -> None:
         """Puts the iterator on record ``index``, over the keys from the nearer end; no value is read."""
+        self._pages.look_at(index + 1 if index <= self.size // 2 else self.size)
         if index <= self.size // 2:
             self._cursor.first()
             keys, steps = self._cursor.iternext(keys=True, values=False), index + 1

@@ -48,6 +48,7 @@ def datums(pixels: Iterable[np.ndarray]) -> list[Any]:
 
 
 def database(path: Path, pixels: Iterable[np.ndarray]) -> Path:
+    path.parent.mkdir(exist_ok=True)
     write_lmdb(path, datums(pixels))
     return path
 

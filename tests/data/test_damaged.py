@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import lmdb
@@ -76,3 +78,67 @@ def test_an_environment_of_the_users_own_is_named(tmp_path: Path) -> None:
         pytest.raises(DataError, match=r"close the lmdb\.Environment"),
     ):
         open_layer(data_layer(path, 2))
+
+
+EVERY_PAGE = """
+import sys
+from pathlib import Path
+import numpy as np
+from caffe_compat.data.lmdb_read import Database
+from caffe_compat.errors import DataError
+
+path, copy = Path(sys.argv[1]), Path(sys.argv[1]).with_name("copy")
+data = (path / "data.mdb").read_bytes()
+copy.mkdir()
+random = np.random.default_rng(0)
+told = 0
+for page in range(2, len(data) // 4096):
+    for length, value in ((4096, None), (16, None), (64, None), (4096, b"\\0"), (2048, b"\\0"), (4096, b"\\xff")):
+        start = page * 4096 + (2048 if length == 2048 else 16 if length == 64 else 0)
+        wrong = value * length if value else random.bytes(length)
+        (copy / "data.mdb").unlink(missing_ok=True)
+        (copy / "data.mdb").write_bytes(data[:start] + wrong + data[start + length :])
+        for from_the_end in (False, True):
+            try:
+                database = Database(copy)
+                try:
+                    if from_the_end:
+                        database.records(database.size - 1, 1)
+                    database.records(0, database.size)
+                finally:
+                    database.close()
+            except DataError:
+                told += 1
+print(told)
+"""
+
+
+def test_pages_that_were_overwritten_do_not_end_the_process(tmp_path: Path) -> None:
+    """Each page of small and large values: a leaf or a branch is told; an overflow page only holds other pixels."""
+    for name, pixels in (("small", images(300)), ("large", images(60, (3, 40, 40)))):
+        path = database(tmp_path / name / "db", pixels)
+        done = subprocess.run(
+            [sys.executable, "-c", EVERY_PAGE, str(path)], capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert int(done.stdout) > 20
+
+
+def test_a_page_that_was_zeroed_is_named(tmp_path: Path) -> None:
+    path = database(tmp_path / "db", images(300))
+    data = bytearray((path / "data.mdb").read_bytes())
+    data[5 * 4096 : 6 * 4096] = bytes(4096)
+    (path / "data.mdb").write_bytes(data)
+    with pytest.raises(DataError, match=r"db is damaged.*: its page 5 holds something else than it should; copy it"):
+        open_layer(data_layer(path, 300)).next()
+
+
+def test_a_data_base_that_grew_since_it_was_opened(tmp_path: Path) -> None:
+    """The transaction sees the tree of its own time."""
+    path = database(tmp_path / "db", images(5))
+    program = "import lmdb, sys; e = lmdb.open(sys.argv[1]); t = e.begin(write=True); t.put(b'x', b'y'); t.commit()"
+    with open_layer(data_layer(path, 2)) as source:
+        subprocess.run([sys.executable, "-c", program, str(path)], check=True)
+        assert source.next()[1].tolist() == [0, 1]
+    with pytest.raises(DataError, match="record b'x'"):
+        open_layer(data_layer(path, 6)).next()
