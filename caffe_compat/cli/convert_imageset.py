@@ -23,11 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _flag(parser, "encoded", "store compressed images")
     _flag(parser, "check_size", "images of another size than the first are errors")
     for name in ("resize_width", "resize_height"):
-        parser.add_argument(*_names(name), type=at_least(0), default=0, metavar="N", help="pixels; default: as they are")
+        parser.add_argument(*_names(name), type=at_least(0), default=0, metavar="N", help="pixels; default: kept")
     parser.add_argument(*_names("encode_type"), default="", metavar="TYPE", help="png, jpg, ...: store them so")
     parser.add_argument(*_names("backend"), default="lmdb", help="as Caffe's; lmdb only")
     parser.add_argument("--seed", type=at_least(0), default=1, help="of the order with --shuffle; default %(default)s")
-    parser.add_argument("--skip-damaged", action="store_true", help="leave out images that cannot be read, as Caffe does")
+    parser.add_argument("--skip-damaged", action="store_true", help="leave out images that cannot be read")
     parser.add_argument("--overwrite", action="store_true", help="replace the data base that is there")
 
 

@@ -27,6 +27,6 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(as_json(log))
         return 0
-    for path, rows in zip(write_tables(log, args.folder, args.delimiter), (log.train, log.test), strict=True):
-        print(f"{path}: {len(rows)} rows")
+    for path, rows in write_tables(log, args.folder, args.delimiter).items():
+        print(f"{path}: {rows} rows")
     return 0

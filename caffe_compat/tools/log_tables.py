@@ -15,24 +15,32 @@ from caffe_compat.files import atomic_write
 from caffe_compat.tools.training_log import Row, TrainingLog
 
 
-def write_tables(log: TrainingLog, folder: str | os.PathLike[str], delimiter: str = ",") -> list[Path]:
-    """Write ``LOG.train`` and ``LOG.test`` into ``folder``; their paths."""
-    paths = [Path(folder) / f"{log.name}.{phase}" for phase in ("train", "test")]
-    for path, rows in zip(paths, (log.train, log.test), strict=True):
+def write_tables(log: TrainingLog, folder: str | os.PathLike[str], delimiter: str = ",") -> dict[Path, int]:
+    """Write ``LOG.train`` and ``LOG.test`` into ``folder``; their paths and numbers of rows."""
+    written = {}
+    for phase, rows in (("train", log.train), ("test", log.test)):
+        path = Path(folder) / f"{log.name}.{phase}"
+        text = as_csv(rows, delimiter)
         with atomic_write(path, "w") as file:
-            file.write(as_csv(rows, delimiter))
-    return paths
+            file.write(text)
+        written[path] = max(text.count("\n") - 1, 0)
+    return written
 
 
 def as_csv(rows: Sequence[Row], delimiter: str = ",") -> str:
-    """The rows as CSV: NumIters, Seconds, LearningRate, and each output that some row has."""
-    names = dict.fromkeys(name for row in rows for name in row.cells())
+    """The rows as CSV: NumIters, Seconds, LearningRate, and each output that some row has.
+
+    As in Caffe, rows without outputs are left out (the loss after the last update). Where none has any, as in logs of
+    2013, the loss is the column.
+    """
+    cells = [row.cells() for row in rows if row.outputs]
+    cells = cells or [{**row.cells(), "loss": row.loss} for row in rows if row.loss is not None]
+    names = dict.fromkeys(name for row in cells for name in row)
     text = io.StringIO()
     writer = csv.DictWriter(text, names, restval="", delimiter=delimiter, lineterminator="\n")
-    if rows:
+    if cells:
         writer.writeheader()
-    for row in rows:
-        writer.writerow(row.cells())
+    writer.writerows(cells)
     return text.getvalue()
 
 

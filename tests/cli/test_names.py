@@ -9,7 +9,8 @@ from caffe_compat.cli import ALIASES, COMMANDS, main
 CAFFES = {
     "device_query": "device-query", "compute_image_mean": "compute-image-mean", "extract_features": "extract-features",
     "convert_imageset": "convert-imageset", "convert_imageset.bin": "convert-imageset", "draw_net.py": "draw",
-    "parse_log.py": "parse-log", "plot_training_log.py": "plot-log", "summarize.py": "summary", "classify.py": "classify",
+    "parse_log.py": "parse-log", "plot_training_log.py": "plot-log", "summarize.py": "summary",
+    "classify.py": "classify",
     "upgrade_net_proto_text": "upgrade", "upgrade_net_proto_binary": "upgrade", "upgrade_solver_proto_text": "upgrade",
 }  # fmt: skip
 
