@@ -103,9 +103,6 @@ def snapshots(name: StrPath) -> dict[int, Path]:
     return dict(sorted(next(iter(found.values())).items())) if found else {}
 
 
-# ---- logs
-
-
 def compare_logs(left: StrPath, right: StrPath, tolerance: float) -> Comparison:
     """Every quantity at every iteration that both logs tell of."""
     curves = _curves(read_log(left)), _curves(read_log(right))
@@ -147,9 +144,6 @@ def _error(left: float, right: float) -> float:
         return 0.0
     error = abs(left - right) / max(abs(left), abs(right))
     return error if math.isfinite(error) else math.inf
-
-
-# ---- weights
 
 
 def compare_weights(left: StrPath, right: StrPath, tolerance: float) -> Comparison:
