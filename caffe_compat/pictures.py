@@ -22,7 +22,8 @@ def decode(data: bytes | str | os.PathLike[str], color: str, name: str, *, uprig
 
     ``color``: "color" (always 3 channels), "gray" (always 1), or "as stored": a gray image has one channel, and a
     palette becomes colours. ``upright``: turned as its EXIF tag says, which OpenCV does except for "as stored".
-    Raises DataError, naming it ``name``, for what is no image or has more than 8 bits a channel.
+    The pixels may be read-only. Raises DataError, naming it ``name``, for what is no image or has more than 8 bits a
+    channel.
     """
     from PIL import Image
 
@@ -79,9 +80,8 @@ def _pixels(image: Any, color: str, name: str, upright: bool) -> np.ndarray:
         return _gray(np.asarray(turned.convert("RGB")), image.format)
     pixels: np.ndarray = np.asarray(turned.convert(_mode(image, color)))
     if pixels.ndim == 2:
-        return pixels[:, :, None].copy()
-    blue_first = [2, 1, 0, 3][: pixels.shape[2]]
-    return np.ascontiguousarray(pixels[:, :, blue_first])
+        return pixels[:, :, None]
+    return pixels[:, :, ::-1] if pixels.shape[2] == 3 else pixels[:, :, [2, 1, 0, 3]]
 
 
 def _turned(image: Any) -> Any:

@@ -18,7 +18,7 @@ Record = tuple[bytes, bytes]
 
 @dataclass
 class Batch:
-    """``images``: (N, C, H, W) when all have one shape, else a list of N arrays (C, H, W); uint8 or float32.
+    """``images``: (N, C, H, W), or a list of N arrays (C, H, W), which may be read-only; uint8 or float32.
 
     ``labels``: float32 (N,).
     """
@@ -44,8 +44,7 @@ def decode_records(records: Sequence[Record], path: object, color: str = "as sto
     images = [
         _image(datum, color, f"record {key!r} of {path}") for (key, _), datum in zip(records, datums, strict=True)
     ]
-    same = len({image.shape for image in images}) == 1
-    return Batch(np.stack(images) if same else images, labels)
+    return Batch(images, labels)
 
 
 def _parse(records: Sequence[Record], path: object) -> list[Any]:
@@ -77,7 +76,7 @@ def _fits(shape: tuple[int, int, int], values: int) -> bool:
 def _image(datum: Any, color: str, name: str) -> np.ndarray:
     """One image (C, H, W), uint8 or float32."""
     if datum.encoded:
-        return channels_first(decode(datum.data, color, name, upright=color != "as stored"))
+        return decode(datum.data, color, name, upright=color != "as stored").transpose(2, 0, 1)
     shape = (datum.channels, datum.height, datum.width)
     found = len(datum.data) or len(datum.float_data)
     if not _fits(shape, found):
@@ -87,8 +86,3 @@ def _image(datum: Any, color: str, name: str) -> np.ndarray:
         )
     image: np.ndarray = _stack([datum], shape, len(datum.data) > 0)[0]
     return image
-
-
-def channels_first(pixels: np.ndarray) -> np.ndarray:
-    """(H, W, C) as (C, H, W)."""
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1))

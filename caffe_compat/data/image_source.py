@@ -10,7 +10,6 @@ import numpy as np
 
 from caffe_compat.data import philox
 from caffe_compat.data.checks import positive, tops_between
-from caffe_compat.data.datum import channels_first
 from caffe_compat.data.image_list import read_image_list
 from caffe_compat.data.paths import image_prefix, image_prefixes, resolve_path
 from caffe_compat.data.prefetch import BatchSource
@@ -55,9 +54,7 @@ class ImageReader:
 
     def make(self, batch: int, fetched: list[int]) -> tuple[np.ndarray, ...]:
         images = [self._read(line) for line in fetched]
-        same = len({image.shape for image in images}) == 1
-        random = philox.generator(self._seed, philox.TRANSFORM, batch)
-        data = self._transformer(np.stack(images) if same else images, random)
+        data = self._transformer(images, philox.generator(self._seed, philox.TRANSFORM, batch))
         return (data, self._labels[fetched])[: len(self.top_shapes)]
 
     def close(self) -> None:
@@ -90,7 +87,7 @@ class ImageReader:
                 f"the image {path}, which {self._list} names, is not there: correct the list or image_data_param's "
                 "root_folder"
             ) from error
-        return channels_first(resize(pixels, self._height, self._width) if self._height else pixels)
+        return (resize(pixels, self._height, self._width) if self._height else pixels).transpose(2, 0, 1)
 
 
 @source_opener("ImageData")

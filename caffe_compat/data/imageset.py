@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from caffe_compat.data import philox
-from caffe_compat.data.datum import channels_first
 from caffe_compat.data.image_list import read_image_list
 from caffe_compat.data.lmdb_write import lmdb_writer
 from caffe_compat.errors import CaffeCompatError, DataError
@@ -127,7 +126,7 @@ def _datum(path: str, label: int, form: _Form, encoding: str) -> Any:
     if encoding:
         return pb.Datum(data=_encode(pixels, encoding), label=label, encoded=True)
     height, width, channels = pixels.shape
-    data = channels_first(pixels).tobytes()
+    data = pixels.transpose(2, 0, 1).tobytes()
     return pb.Datum(channels=channels, height=height, width=width, data=data, label=label, encoded=False)
 
 

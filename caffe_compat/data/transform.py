@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from caffe_compat.data.paths import resolve_path
 from caffe_compat.errors import DataError, NetError
@@ -65,39 +64,37 @@ class Transformer:
         Which crop and mirror image i gets depends on ``random`` and i alone.
         """
         draws = random.random((len(images), 3)) if self.mirror or (self.crop and self.train) else None
-        if isinstance(images, np.ndarray):
-            return self._apply(images, draws)
-        parts = [
-            self._apply(image[None], None if draws is None else draws[i : i + 1]) for i, image in enumerate(images)
-        ]
-        shapes = {part.shape[1:] for part in parts}
+        out = np.empty((len(images), *self._common_shape(images)), np.float32)
+        if draws is None and isinstance(images, np.ndarray):
+            self._fill(out, images, None)
+        else:
+            for number, image in enumerate(images):
+                self._fill(out[number], image, None if draws is None else draws[number])
+        if len(self.values):
+            out -= self.values
+        if self.scale != 1:
+            out *= self.scale
+        return out
+
+    def _common_shape(self, images: np.ndarray | list[np.ndarray]) -> Shape:
+        found = {images.shape[1:]} if isinstance(images, np.ndarray) else {image.shape for image in images}
+        shapes = {self.output_shape(shape) for shape in found}
         if len(shapes) > 1:
             raise DataError(
                 f"images of one batch have different shapes: {', '.join(map(str, sorted(shapes)))} (channels, height, "
                 "width); give them one size, or a crop_size, or batch_size 1"
             )
-        return np.concatenate(parts)
+        return shapes.pop()
 
-    def _apply(self, images: np.ndarray, draws: np.ndarray | None) -> np.ndarray:
-        self.output_shape(images.shape[1:])
-        if self.mean is not None:  # before the crop: then the mean is cropped and mirrored alike
-            images = np.subtract(images, self.mean, dtype=np.float32)
-        if self.crop:
-            images = self._cropped(images, draws)
-        if self.mirror and draws is not None:
-            flip = draws[:, 2] < 0.5
-            images = np.where(flip[:, None, None, None], images[..., ::-1], images)
-        if len(self.values):
-            images = np.subtract(images, self.values, dtype=np.float32)
-        if self.scale != 1:
-            images = np.multiply(images, self.scale, dtype=np.float32)
-        return np.ascontiguousarray(images, dtype=np.float32)
-
-    def _cropped(self, images: np.ndarray, draws: np.ndarray | None) -> np.ndarray:
-        room = np.array(images.shape[2:]) - self.crop
-        if not self.train or draws is None:
-            top, left = room // 2
-            return images[:, :, top : top + self.crop, left : left + self.crop]
-        offsets = (draws[:, :2] * (room + 1)).astype(np.intp)
-        windows = sliding_window_view(images, (self.crop, self.crop), axis=(2, 3))
-        return windows[np.arange(len(images)), :, offsets[:, 0], offsets[:, 1]]
+    def _fill(self, out: np.ndarray, image: np.ndarray, draw: np.ndarray | None) -> None:
+        """Crop, mirror and mean: ``image`` (..., H, W) into ``out`` (..., h, w). ``draw``: three numbers below 1."""
+        height, width = out.shape[-2:]
+        top, left = (image.shape[-2] - height) // 2, (image.shape[-1] - width) // 2
+        if draw is not None and self.crop and self.train:
+            top, left = int(draw[0] * (image.shape[-2] - height + 1)), int(draw[1] * (image.shape[-1] - width + 1))
+        window = np.s_[..., top : top + height, left : left + width]
+        target = out[..., ::-1] if draw is not None and self.mirror and draw[2] < 0.5 else out
+        if self.mean is None:
+            target[...] = image[window]
+        else:
+            np.subtract(image[window], self.mean[window], out=target, dtype=np.float32)

@@ -29,6 +29,7 @@ def db(tmp_path: Path) -> Path:
 def test_batches_go_around(db: Path) -> None:
     with open_layer(data_layer(db, 3)) as source:
         assert source.top_shapes == [(3, 2, 5, 4), (3,)]
+        assert source.size == 7
         for number in range(5):
             assert source.position == number
             rows = [(3 * number + i) % 7 for i in range(3)]

@@ -76,3 +76,13 @@ def test_refusals(text: str, message: str) -> None:
 def test_transform_param_is_told_to_have_no_effect() -> None:
     with pytest.warns(UserWarning, match="does not apply transform_param"):
         open_layer(layer(TEXT + " transform_param { scale: 2 }"))
+
+
+def test_size(source: MemorySource) -> None:
+    assert source.size is None
+    source.set_input_arrays(DATA, LABELS)
+    assert source.size == 6
+    source.close()
+    source.close()
+    with pytest.raises(DataError, match="set_input_arrays"):
+        source.next()
