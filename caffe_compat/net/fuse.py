@@ -3,7 +3,8 @@
 Algebra: BatchNorm gives n = (x - mean) / std, Scale gives y = gamma * n + beta over the same channels. Both together
 are torch's batch_norm with weight gamma and bias beta: one pass over memory instead of three. The blobs, the
 statistics and the gradients are the same; only the blob n is never made, so the net does not fuse when it keeps
-blobs, when somebody else reads n, or when a loss weight or propagate_down is set in between.
+blobs, when somebody else reads n, when a loss weight or propagate_down is set in between, or when a blob is a view of
+another layer's (share_mode PERMISSIVE).
 """
 
 from __future__ import annotations
@@ -48,10 +49,13 @@ def _fits(norm: Node, scale: Node, rest: list[Node], outputs: list[str]) -> bool
     if not (isinstance(norm.layer, BatchNorm) and isinstance(scale.layer, Scale)):
         return False
     between = norm.tops[0]
-    alone = scale.bottoms == [between] and (scale.tops[0] == between or not _read_later(between, rest, outputs))
-    plain = not norm.is_loss and not scale.cut_bottoms and norm.needs_backward == scale.needs_backward
-    channels = len(norm.bottom_shapes[0]) > 1 and norm.layer.blobs[0].shape == scale.layer.blobs[0].shape
-    return alone and plain and channels and scale.layer.axis % len(norm.bottom_shapes[0]) == 1
+    if scale.bottoms != [between] or (scale.tops[0] != between and _read_later(between, rest, outputs)):
+        return False
+    if norm.is_loss or scale.cut_bottoms or norm.needs_backward != scale.needs_backward:
+        return False
+    axes = len(norm.bottom_shapes[0])
+    channels = axes > 1 and norm.layer.blobs[0].shape == scale.layer.blobs[0].shape and scale.layer.axis % axes == 1
+    return channels and not norm.reshaped and not scale.reshaped
 
 
 def _read_later(name: str, rest: list[Node], outputs: list[str]) -> bool:

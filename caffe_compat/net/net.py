@@ -61,10 +61,11 @@ class Net(nn.Module):
         self.blobs: dict[str, Tensor] = {}
         self._loss = torch.zeros(())
         self._shared = built.shared
-        self._fused = fuse(self.nodes, self.outputs)
+        self._fused: list[Node] = []
         self._register_layers()
         self._materialize(checked_device(device), seed)
         bind_shared(self._shared)
+        self._fused = fuse(self.nodes, self.outputs)
         self.register_load_state_dict_post_hook(_share_again)
         self.train(phase == "TRAIN")
 

@@ -68,6 +68,8 @@ class Node:
         else:
             with torch.no_grad():
                 tops = self.layer(*bottoms)
+        for name in self.reshaped:
+            setattr(self.layer, name, getattr(self.layer, name).detach())  # without the graph, as bind_shared left it
         return tops if isinstance(tops, tuple) else (tops,)
 
 

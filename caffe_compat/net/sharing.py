@@ -120,5 +120,5 @@ def bind_shared(shared: list[tuple[Node, int, LearnableParam]]) -> None:
         else:
             shape = node.layer.blobs[index].shape
             node.layer._parameters.pop(name, None)
-            setattr(node.layer, name, tensor.view(shape))
+            setattr(node.layer, name, tensor.detach().view(shape))  # without a graph, so that it can be copied
             node.reshaped[name] = tensor
