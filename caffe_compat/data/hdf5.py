@@ -56,7 +56,7 @@ class HDF5Reader:
                 parts.append(values[rows])
             row += len(rows)
             missing -= len(rows)
-        return tuple(np.concatenate(parts) for parts in tops)
+        return tuple(np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in tops)
 
     def make(self, batch: int, fetched: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
         return fetched
@@ -130,7 +130,7 @@ def _shapes(file: Path, names: Sequence[str]) -> list[tuple[int, ...]]:
 def _values(file: Path, names: Sequence[str]) -> list[np.ndarray]:
     with _opened(file) as content:
         try:
-            return [_data_set(content, name, file)[...].astype(np.float32) for name in names]
+            return [_data_set(content, name, file)[...].astype(np.float32, copy=False) for name in names]
         except OSError as error:
             raise DataError(f"{file} is damaged: {error}; copy or write it again") from error
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from google.protobuf import text_format
 
+from caffe_compat.data.database import open_database
 from caffe_compat.data.datum import decode_records
-from caffe_compat.data.lmdb_read import Database
 from caffe_compat.data.mean import compute_mean
 from caffe_compat.proto import pb
 from caffe_compat.weights.mean import read_mean
@@ -25,7 +25,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         cases = json.loads(listed.read_text()) if listed.exists() else []
         metafunc.parametrize("case", [pytest.param(case, id=case["name"]) for case in cases])
     if "stored" in metafunc.fixturenames:
-        names = sorted(path.parent.name.removesuffix("_db") for path in folder.glob("*_db/data.mdb"))
+        names = sorted(path.name.removesuffix("_db") for path in folder.glob("*_db"))
         metafunc.parametrize("stored", names)
 
 
@@ -55,7 +55,7 @@ def test_tops(case: dict[str, Any], folder: Path, expected: dict[str, np.ndarray
 def test_records(stored: str, folder: Path, expected: dict[str, np.ndarray]) -> None:
     if f"{stored}:keys" not in expected:
         pytest.skip("no records of this one are given")
-    database = Database(folder / f"{stored}_db")
+    database = open_database(folder / f"{stored}_db")
     records = database.records(0, database.size)
     assert [key.decode() for key, _ in records] == list(expected[f"{stored}:keys"])
     datums = [pb.Datum.FromString(value) for _, value in records]

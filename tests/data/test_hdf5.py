@@ -39,6 +39,7 @@ def folder(tmp_path: Path) -> Path:
 def test_rows_carry_on_over_the_ends_of_files(folder: Path) -> None:
     with open_layer(layer(text()), base_dir=folder) as source:
         assert source.top_shapes == [(4, 2), (4,)]
+        assert source.size == 10
         for number, (x, y) in enumerate(take(source, 8)):
             rows = [(4 * number + i) % 10 for i in range(4)]
             assert y.dtype == x.dtype == np.float32
