@@ -35,7 +35,13 @@ def test_resize() -> None:
 def test_resize_at_the_rims_of_columns() -> None:
     """There OpenCV weights the same row twice, which the rounding shows."""
     pixels = np.array([[255, 228], [34, 121]], np.uint8)[:, :, None]
-    assert resize(pixels, 5, 3)[:, :, 0].tolist() == [[255, 241, 228], [233, 225, 217], [145, 160, 175], [56, 94, 132], [34, 77, 121]]
+    assert resize(pixels, 5, 3)[:, :, 0].tolist() == [
+        [255, 241, 228],
+        [233, 225, 217],
+        [145, 160, 175],
+        [56, 94, 132],
+        [34, 77, 121],
+    ]
 
 
 @pytest.mark.parametrize(("file_format", "gray"), [("PNG", [127, 52]), ("BMP", [128, 53])])
