@@ -55,6 +55,10 @@ def check_fields(document: Document) -> None:
     for name, bound in rule.below.items():
         if getattr(param, name) >= bound:
             raise _refuse(document, name, f"{name} is {getattr(param, name):g}; accepted: below {bound:g}")
+    for index, count in enumerate(param.test_iter):
+        if count < 0:
+            place = document.where("test_iter", index)
+            raise SolverError(f"{place}: test_iter is {count}; accepted: 0 or more batches")
     if param.weight_decay and param.regularization_type not in ("L1", "L2"):
         raise _refuse(
             document, "regularization_type",
@@ -66,7 +70,15 @@ def check_fields(document: Document) -> None:
         )
 
 
-_LEAST = {"average_loss": 1, "iter_size": 1, "display": 0, "snapshot": 0, "test_interval": 0, "warmup_iter": 0, "max_iter": 0}
+_LEAST = {
+    "average_loss": 1,
+    "iter_size": 1,
+    "display": 0,
+    "snapshot": 0,
+    "test_interval": 0,
+    "warmup_iter": 0,
+    "max_iter": 0,
+}
 
 
 def choose_seed(param: Any, seed: int | None) -> tuple[int, str]:

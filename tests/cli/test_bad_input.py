@@ -41,6 +41,7 @@ PROTOTXT: list[tuple[str, Edit, str, str]] = [
      r"solver\.prototxt:1:1: net: there is no file nett\.prototxt; did you mean net\.prototxt"),
     ("net a folder", (SOLVER, "net.prototxt", "db"), "train solver.prototxt", r"solver\.prototxt:1:1: net: db is a fo"),
     ("max_iter", (SOLVER, "max_iter: 12", "max_iter: -3"), "train solver.prototxt", r":8:1: max_iter is -3; accepted"),
+    ("test_iter", (SOLVER, "test_iter: 2", "test_iter: -1"), "train solver.prototxt", r":11:1: test_iter is -1; acc"),
     ("prefix", (SOLVER, '"snap"', '"no/snap"'), "train solver.prototxt", r"there is no folder no; create it"),
 ]  # fmt: skip
 

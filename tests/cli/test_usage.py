@@ -116,5 +116,24 @@ def test_debug_shows_the_traceback(folder: Folder) -> None:
         folder.run("summary nope --debug")
 
 
+TWICE = """
+class Twice:
+    def setup(self, bottom, top): pass
+    def reshape(self, bottom, top): top[0].reshape(*bottom[0].data.shape)
+    def forward(self, bottom, top): top[0].data[...] = 2 * bottom[0].data
+    def backward(self, top, propagate_down, bottom): bottom[0].diff[...] = 2 * top[0].diff
+"""
+
+
+def test_allow_python(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(folder.path))
+    (folder.path / "twice_layer.py").write_text(TWICE)
+    python = '"Python" bottom: "conv" top: "p" python_param { module: "twice_layer" layer: "Twice" }'
+    folder.edit("net.prototxt", '"ReLU" bottom: "conv" top: "conv"', python)
+    assert "--allow-python twice_layer" in folder.refused("train solver.prototxt")
+    assert folder.run("train solver.prototxt --allow-python twice_layer").status == 0
+    assert "layer 'relu' (Python)" in folder.refused("export net.prototxt --allow-python twice_layer -o z.onnx")
+
+
 def test_help_of_a_command(folder: Folder) -> None:
     assert folder.run("help train").out == folder.run("train --help").out

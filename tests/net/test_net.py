@@ -105,7 +105,7 @@ def test_a_device_that_is_not_there(device: str) -> None:
 
 def test_compiled() -> None:
     made = torch.compile(net("TEST"), backend="eager", fullgraph=True)
-    assert float(made(DATA, LABELS)["loss"]) == loss(net("TEST"))
+    assert float(made(DATA, LABELS)["loss"].detach()) == loss(net("TEST"))
 
 
 def test_threads() -> None:
