@@ -33,6 +33,8 @@ def pool() -> Any:
     made = descriptor_pool.DescriptorPool()
     text = Path(__file__).with_name("caffe.proto").read_text("utf-8")
     made.AddSerializedFile(parse_schema(text).SerializeToString())
+    for message in made.FindFileByName(FILE).message_types_by_name.values():
+        class_of(message)
     return made
 
 
@@ -51,7 +53,9 @@ def class_of(message_descriptor: Any) -> Any:
     """The class of a message of our pool."""
     from google.protobuf import message_factory
 
-    return message_factory.GetMessageClass(message_descriptor)
+    made = message_factory.GetMessageClass(message_descriptor)
+    made.__module__ = "caffe_compat.proto.pb"  # where pickle finds it; by itself it takes that of its first user
+    return made
 
 
 def enum_descriptor(name: str) -> Any:

@@ -133,3 +133,14 @@ def test_lives_beside_another_caffe_pb2() -> None:
     theirs = schema.class_of(pool.FindMessageTypeByName("caffe.NetParameter"))
     assert theirs(name=3).name == 3
     assert pb.NetParameter(name="ours").name == "ours"
+
+
+def test_messages_are_pickled_whoever_used_their_class_first() -> None:
+    """Nets are copied and pickled with their messages; protobuf names a class after the module that asks for it."""
+    code = (
+        "import pickle; from caffe_compat.proto import parse_text; "
+        "net = parse_text('layer { name: \"x\" }', 'NetParameter').message; "
+        "assert pickle.loads(pickle.dumps(net.layer[0])) == net.layer[0]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert pb.LayerParameter.__module__ == "caffe_compat.proto.pb"
