@@ -9,7 +9,9 @@ from typing import Any
 
 import caffe_compat.data  # noqa: F401 - registers the sources of the data layers
 from caffe_compat.errors import CaffeCompatError, ExportError
+from caffe_compat.layers.create import create_layer
 from caffe_compat.layers.source import open_source
+from caffe_compat.net.node import naming
 
 Shape = tuple[int, ...]
 InputShapes = Mapping[str, Sequence[int]]
@@ -30,12 +32,18 @@ def parse_input_shapes(texts: Sequence[str]) -> dict[str, Shape]:
 def top_shapes(layer: Any, where: str, given: InputShapes, folder: Path) -> tuple[dict[str, Shape], str]:
     """Shape of every top of a data layer (message), and a note where a part of it is an assumption.
 
-    In this order: ``given``; the layer's source, where it can be opened; transform_param's crop_size or
-    image_data_param's new_height and new_width. Raises ExportError, which names the missing option.
+    In this order: ``given``; the shapes that a DummyData layer states; the layer's source, where it can be opened;
+    transform_param's crop_size or image_data_param's new_height and new_width. Raises ExportError, which names the
+    missing option.
     """
     first = given.get(layer.top[0])
     if first:  # further tops are labels, one for each item, unless they are given
         return {top: tuple(given.get(top, first[:1])) for top in layer.top}, ""
+    if layer.type == "DummyData":
+        with naming(layer.name, layer.type, where):
+            stated = create_layer(layer)
+            stated.setup()
+        return dict(zip(layer.top, stated.top_shapes(), strict=True)), ""
     try:
         source = open_source(layer.type, layer, "TEST", len(layer.top), 0, folder)
     except (CaffeCompatError, OSError, ImportError) as error:

@@ -46,24 +46,26 @@ class Rewrite:
         for loss in auxiliary:
             self.notes.append(f"left out: '{loss.name}' ({loss.type}), an auxiliary loss, and what only it needs")
         removed = tainted | {index for index, layer in enumerate(layers) if is_loss(layer)}
+        removed |= below_losses(layers, removed)
         body = [item for index, item in enumerate(self.kept) if index not in removed]
-        added, wanted = self._probabilities(body, heads)
-        wanted += bare_scores(heads, body + added)
+        made = {top for _, layer in body for top in layer.top}
+        heads = [head for head in heads if made.issuperset(head.scores)]
+        wanted = self._probabilities(body, heads)
+        wanted += bare_scores(heads, body)
         wanted += measured(layers, tainted, given) if not wanted else []
         wanted += own_outputs(layers, removed, given)
         if not wanted:
             raise ExportError(f"{self.document.source}: without the labels no layer computes anything to deploy")
-        needed = needed_layers(body + added, wanted)
+        needed = needed_layers(body, wanted)
         self.layers = self._inputs(needed) + [item for item in needed if not is_data(item[1])]
         return self
 
-    def _probabilities(self, body: list[Placed], heads: list[Head]) -> tuple[list[Placed], list[str]]:
-        """A Softmax or Sigmoid for each loss that has one, unless the net has that layer already; and their tops."""
+    def _probabilities(self, body: list[Placed], heads: list[Head]) -> list[str]:
+        """Adds to ``body`` a Softmax or Sigmoid for each loss that has one, unless it is there; returns their tops."""
         taken = {name for _, layer in body for name in (layer.name, *layer.top)}
         there = {(layer.type, layer.bottom[0]): layer.top[0] for _, layer in body if layer.bottom and layer.top}
         heads = [head for head in heads if head.scores and head.scores[0] == head.layer.bottom[0]]
         several = len({head.scores[0] for head in heads}) > 1
-        added: list[Placed] = []
         tops: list[str] = []
         for head in heads:
             name = _free(f"prob_{head.scores[0]}" if several else "prob", taken)
@@ -74,9 +76,9 @@ class Rewrite:
             if key not in there:
                 there[key] = layer.top[0]
                 taken.update((name, layer.top[0]))
-                added.append((self.kept[head.index][0], layer))
+                body.append((self.kept[head.index][0], layer))
             tops.append(there[key])
-        return added, list(dict.fromkeys(tops))
+        return list(dict.fromkeys(tops))
 
     def _inputs(self, needed: list[Placed]) -> list[Placed]:
         """Input layers for the tops of data layers that are read."""
@@ -96,6 +98,19 @@ class Rewrite:
                     raise ExportError(f"{where}: the shape of '{top}' is not known; say --input-shape {top}:N,...")
                 inputs.append((index, input_layer(_free(top, names), top, shapes[top])))
         return inputs
+
+
+def below_losses(layers: Sequence[Any], removed: set[int]) -> set[int]:
+    """Indices of the layers that read what only layers of ``removed`` make, such as the probabilities of a loss."""
+    lost: set[str] = set()
+    found: set[int] = set()
+    for index, layer in enumerate(layers):
+        if index in removed or lost.intersection(layer.bottom):
+            found.add(index)
+            lost.update(layer.top)
+        else:
+            lost.difference_update(layer.top)
+    return found - removed
 
 
 def own_outputs(layers: Sequence[Any], removed: set[int], never: set[str]) -> list[str]:

@@ -48,8 +48,8 @@ class ContrastiveLoss(Loss):
         self.margin = margin
         self.legacy_version = legacy_version
 
-    def setup(self, *bottom_shapes: Shape) -> None:
-        super().setup(*bottom_shapes)
+    def check_shapes(self, *bottom_shapes: Shape) -> None:
+        super().check_shapes(*bottom_shapes)
         for shape in bottom_shapes:
             refuse_many_axes(shape)
         a, b, similar = bottom_shapes
@@ -65,6 +65,7 @@ class ContrastiveLoss(Loss):
             )
 
     def forward(self, a: Tensor, b: Tensor, similar: Tensor) -> Tensor:
+        self.check_shapes(tuple(a.shape), tuple(b.shape), tuple(similar.shape))
         rows = [x.flatten(1) if x.dim() > 1 else x.unsqueeze(1) for x in (a, b)]
         label = similar.reshape(-1)[: a.shape[0]].long() != 0
         return _Contrastive.apply(*rows, label, self.margin, self.legacy_version)

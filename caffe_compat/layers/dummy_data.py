@@ -46,7 +46,7 @@ class DummyData(Layer):
         self.fillers = data_filler or [Filler()]
         self.shape = shape or []
         self.dims = {"num": num or [], "channels": channels or [], "height": height or [], "width": width or []}
-        self.register_buffer("_place", torch.empty(0), persistent=False)  # tells the device of the net
+        self.register_buffer("_place", torch.empty(0), persistent=False)  # tells the device and type of the net
         self._constant: dict[int, Tensor] = {}
 
     def setup(self, *bottom_shapes: Shape) -> None:
@@ -77,17 +77,17 @@ class DummyData(Layer):
     def lower(self, g: GraphBuilder) -> Value | tuple[Value, ...]:
         if any(filler.type != "constant" for filler in self.fillers):
             raise CannotLower("its values are random and new on every pass; make it an Input layer")
-        tops = tuple(g.op("Identity", g.const(top.cpu().numpy())) for top in self.forward())
+        tops = tuple(g.op("Identity", g.const(top.cpu().float().numpy())) for top in self.forward())
         return tops if len(tops) > 1 else tops[0]
 
     def _top(self, index: int, filler: Filler, shape: Shape) -> Tensor:
-        device = self._place.device
+        device, dtype = self._place.device, self._place.dtype
         kept = self._constant.get(index)
-        if kept is not None and kept.device == device:
+        if kept is not None and (kept.device, kept.dtype) == (device, dtype):
             return kept
         values = torch.empty(shape)
         filler.fill(values, torch.default_generator)
-        values = values.to(device, non_blocking=True)
+        values = values.to(device, dtype, non_blocking=True)
         if filler.type == "constant":
             self._constant[index] = values
         return values

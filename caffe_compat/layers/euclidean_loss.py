@@ -28,8 +28,8 @@ class EuclideanLoss(Loss):
     Differs from torch: ``mse_loss`` divides by the number of values, not by twice the rows.
     """
 
-    def setup(self, *bottom_shapes: Shape) -> None:
-        super().setup(*bottom_shapes)
+    def check_shapes(self, *bottom_shapes: Shape) -> None:
+        super().check_shapes(*bottom_shapes)
         a, b = bottom_shapes
         if math.prod(a[1:]) != math.prod(b[1:]):
             raise NetError(
@@ -39,6 +39,7 @@ class EuclideanLoss(Loss):
         refuse_many_axes(bottom_shapes[0])
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        self.check_shapes(tuple(a.shape), tuple(b.shape))
         return F.mse_loss(a, b.reshape(a.shape), reduction="sum") / (2 * max(1, a.shape[0]))
 
     def lower(self, g: GraphBuilder, a: Value, b: Value) -> Value:

@@ -41,11 +41,12 @@ class HingeLoss(Loss):
             raise NetError(f"norm {norm!r} is unknown; accepted: L1, L2")
         self.norm = norm
 
-    def setup(self, *bottom_shapes: Shape) -> None:
-        super().setup(*bottom_shapes)
+    def check_shapes(self, *bottom_shapes: Shape) -> None:
+        super().check_shapes(*bottom_shapes)
         refuse_many_axes(bottom_shapes[0])
 
     def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
+        self.check_shapes(tuple(scores.shape), tuple(labels.shape))
         rows = scores.reshape(scores.shape[0], -1) if scores.numel() else scores.reshape(0, 1)
         index = labels.reshape(-1)[: rows.shape[0]].long().unsqueeze(1)
         try:

@@ -26,6 +26,10 @@ class Loss(Layer):
     is_loss = True
 
     def setup(self, *bottom_shapes: Shape) -> None:
+        self.check_shapes(*bottom_shapes)
+
+    def check_shapes(self, *bottom_shapes: Shape) -> None:
+        """Refuse bottoms that do not fit; asked in ``setup`` and in every pass, for other sizes. Raises NetError."""
         first, second = bottom_shapes[:2]
         if not first or not second or first[0] != second[0]:
             raise NetError(

@@ -25,7 +25,7 @@ class LSTMUnit(Layer):
     Bottoms: c_prev (1, N, D); gates (1, N, 4 D): i, f, o, g, one after the other; cont (1, N): 0 where a sequence
     begins, else 1; it gets no gradient. Tops: c and h, both (1, N, D).
 
-    No parameters. Refused: other shapes. Not in place.
+    No parameters. Refused: other shapes.
 
     Differs from torch: ``lstm_cell`` orders its gates i, f, g, o. Where cont is no whole number, the gradient at f
     has the factor F (1 - F) with F = cont sigmoid(f), which is not the derivative.

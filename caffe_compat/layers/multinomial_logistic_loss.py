@@ -38,8 +38,8 @@ class MultinomialLogisticLoss(Loss):
 
     constant_bottoms = (1,)
 
-    def setup(self, *bottom_shapes: Shape) -> None:
-        super().setup(*bottom_shapes)
+    def check_shapes(self, *bottom_shapes: Shape) -> None:
+        super().check_shapes(*bottom_shapes)
         for shape in bottom_shapes:
             refuse_many_axes(shape)
         labels = bottom_shapes[1]
@@ -50,6 +50,7 @@ class MultinomialLogisticLoss(Loss):
             )
 
     def forward(self, probabilities: Tensor, labels: Tensor) -> Tensor:
+        self.check_shapes(tuple(probabilities.shape), tuple(labels.shape))
         rows = probabilities.flatten(1) if probabilities.dim() > 1 else probabilities.unsqueeze(1)
         index = labels.reshape(-1, 1).long()
         try:

@@ -101,4 +101,9 @@ def _set_up(node: Node, shapes: dict[str, Shape]) -> None:
         raise NetError(f"its forward returned {len(node.top_shapes)} tensor(s) for {len(node.tops)} top(s)")
     for name, shape in zip(node.tops, node.top_shapes, strict=True):
         check_blob(f"top '{name}'", shape)
+        if name in node.bottoms and shape != shapes[name]:
+            raise NetError(
+                f"top and bottom are both '{name}', but the top's shape {list(shape)} is not the bottom's, "
+                f"{list(shapes[name])}; rename the top"
+            )
         shapes[name] = shape

@@ -66,14 +66,20 @@ def write_layers(net: Net, file: Any) -> None:
         for node in net.nodes:
             group = data.require_group(node.name)
             for index, blob in enumerate(node.layer.blobs):
-                if (node.index, index) not in shared and str(index) not in group:
+                if (node.index, index) not in shared:
                     group[str(index)] = blob.detach().cpu().numpy()
 
 
 def check_names(net: Net) -> None:
-    """Raises WeightsError where a layer's name cannot be stored in HDF5."""
+    """Raises WeightsError where a layer's name cannot be stored in HDF5, or where two layers with blobs have one."""
+    taken: dict[str, str] = {}
     for node in net.nodes:
-        if "/" in node.name or not node.name:
+        if node.layer.blobs and taken.setdefault(node.name, node.where) != node.where:
+            raise WeightsError(
+                f"layers {taken[node.name]} and {node.where} both have the name '{node.name}' and blobs: HDF5 stores "
+                "them by name; use the binary format (snapshot_format: BINARYPROTO), or rename one"
+            )
+        if "/" in node.name or node.name in ("", "."):
             raise WeightsError(
                 f"layer '{node.name}' ({node.where}): HDF5 cannot store a layer of this name; use the binary format "
                 "(snapshot_format: BINARYPROTO), or rename the layer without '/'"
