@@ -133,7 +133,9 @@ def _convert(train: Split, test: Split, out: StrPath, pad: int, mean: bool, over
     train_path, test_path, mean_path = (Path(f"{os.fspath(out)}{name}") for name in names)
     there = [str(path) for path in (train_path, test_path, *([mean_path] if mean else [])) if path.exists()]
     if there and not overwrite:
-        raise CaffeCompatError(f"{', '.join(there)} exist already: remove them, or ask to overwrite them")
+        raise CaffeCompatError(
+            f"{', '.join(there)} exist already: remove them, or overwrite them (--overwrite; in Python overwrite=True)"
+        )
     make_folder(train_path.parent)
     train_records = write_lmdb(train_path, _datums(*train, pad), overwrite)
     test_records = write_lmdb(test_path, _datums(*test, pad), overwrite)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from caffe_compat.export.report import ExportReport, sizes
 from caffe_compat.export.saving import staged
 from caffe_compat.export.unknown import refuse_unknown_types
 from caffe_compat.export.verify import TOLERANCE, VerifyReport, verify
+from caffe_compat.files import write_error
 from caffe_compat.net import Net
 from caffe_compat.proto import read_net
 from caffe_compat.weights import load_weights
@@ -67,6 +69,8 @@ def export_onnx(
     Raises ExportError (and PrototxtError, NetError, WeightsError, DataError); then nothing is written.
     """
     start = time.perf_counter()
+    if not Path(out).absolute().parent.exists():
+        raise write_error(out, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
     opset = checked_opset(opset)
     notes: list[str] = []
     net, data_layers = _prepare(net_or_path, weights, phase, level, stages, input_shape, deploy, strict, notes)

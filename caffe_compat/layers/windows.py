@@ -86,7 +86,8 @@ class Grid(NamedTuple):
 def check_size(field: str, value: int, least: int) -> int:
     """``value``, which must lie within ``least`` and 2^31 - 1. Raises NetError that names the field."""
     if not least <= value <= LARGEST:
-        raise NetError(f"{field}: {value} is out of range; accepted: {least} to {LARGEST}")
+        missing = " (or not given)" if value == 0 else ""
+        raise NetError(f"{field}: {value}{missing} is out of range; accepted: {least} to {LARGEST}")
     return value
 
 
@@ -123,8 +124,9 @@ def per_axis(
         return (_given(f"{prefix}_h", h, least), _given(f"{prefix}_w", w, least))
     accepted = {1, axes} if default is None else {0, 1, axes}
     if len(values) not in accepted:
+        given = f"given {len(values)} time(s)" if values else "not given"
         raise NetError(
-            f"{field} is given {len(values)} time(s), the bottom has {axes} spatial axes; accepted: "
+            f"{field} is {given}, the bottom has {axes} spatial axes; accepted: "
             f"once (for all axes), or {axes} times" + ("" if default is None else f", or not at all ({default})")
         )
     if not values and default is not None:

@@ -17,7 +17,7 @@ NET, SOLVER = "net.prototxt", "solver.prototxt"
 
 PROTOTXT: list[tuple[str, Edit, str, str]] = [
     ("a typo that breaks", (NET, "kernel_size", "kernal_size"), "summary net.prototxt",
-     r"net\.prototxt:9:1: kernel_size is given 0 time.*\nnote: net\.prototxt:10:37: .*did you mean 'kernel_size'"),
+     r"net\.prototxt:9:1: kernel_size is not given.*\nnote: net\.prototxt:10:37: .*did you mean 'kernel_size'"),
     ("type", (NET, '"Convolution"', '"Convolutin"'), "summary net.prototxt",
      r"layer 'conv' \(Convolutin\), net\.prototxt:9:1: unknown layer type 'Convolutin'; did you mean Convolution"),
     ("type, train", (NET, '"Convolution"', '"Convolutin"'), "train solver.prototxt", r"net\.prototxt:9:1: unknown lay"),

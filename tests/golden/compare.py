@@ -21,8 +21,8 @@ PRINTED = 1.5e-5
 
 FILLING = 1e6
 """A stored gradient from here on is none. The program that made the values fills the diffs of all blobs with 7.25e7
-before the backward pass, to see which ones Caffe writes; HingeLoss keeps its margins in its bottom's diff from the forward
-to the backward pass, so what it wrote was computed from the filling. Finite differences of the stored loss agree with us.
+before the backward pass, to see which ones Caffe writes; HingeLoss keeps its margins in its bottom's diff from the
+forward to the backward pass, so what it wrote was computed from the filling. Finite differences agree with us.
 """
 
 ROUNDING_ONLY = 1e-6

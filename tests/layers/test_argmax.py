@@ -84,7 +84,7 @@ def test_no_gradient_and_an_empty_batch() -> None:
 @pytest.mark.parametrize(
     ("arguments", "shape", "message"),
     [
-        ({"top_k": 0}, (2, 3), "top_k: 0 is out of range; accepted: 1 to"),
+        ({"top_k": 0}, (2, 3), "top_k: 0 (or not given) is out of range; accepted: 1 to"),
         ({}, (), "the bottom is a scalar"),
         ({"top_k": 4}, (5, 3), "more than the 3 value(s) that a bottom of shape [5, 3] has after its first axis"),
         ({"top_k": 4, "axis": 1}, (5, 3), "has along axis 1; accepted: 1 to 3"),

@@ -109,18 +109,18 @@ def test_several_bottoms_share_the_weights() -> None:
 
 IMAGE = (2, 4, 7, 6)
 REFUSED: list[tuple[str, dict[str, Any]]] = [
-    ("num_output: 0 is out of range; accepted: 1 to 2147483647", {"num_output": 0}),
+    ("num_output: 0 (or not given) is out of range; accepted: 1 to 2147483647", {"num_output": 0}),
     ("num_output: 4294967295 is out of range", {"num_output": 2**32 - 1}),
-    ("group: 0 is out of range", {"group": 0}),
+    ("group: 0 (or not given) is out of range", {"group": 0}),
     ("num_output: 2 is not a multiple of group: 4", {"group": 4}),
     ("has 4 channels (axis 1); accepted: a multiple of group: 3", {"num_output": 6, "group": 3}),
-    ("kernel_size is given 0 time(s), the bottom has 2 spatial axes", {"kernel_size": None}),
+    ("kernel_size is not given, the bottom has 2 spatial axes", {"kernel_size": None}),
     ("kernel_size is given 3 time(s), the bottom has 2 spatial axes", {"kernel_size": [3, 2, 1]}),
     ("both kernel_size and kernel_h or kernel_w are given; give kernel_size: 3 alone", {"kernel_h": 2, "kernel_w": 2}),
     ("kernel_w is not given, and is 0 then", {"kernel_size": None, "kernel_h": 3}),
-    ("kernel_size: 0 is out of range; accepted: 1", {"kernel_size": [3, 0]}),
+    ("kernel_size: 0 (or not given) is out of range; accepted: 1", {"kernel_size": [3, 0]}),
     ("kernel_h and kernel_w are for 2 spatial axes, the bottom has 1", {"kernel_size": None, "kernel_h": 3, "axis": 2}),
-    ("stride: 0 is out of range; accepted: 1", {"stride": 0}),
+    ("stride: 0 (or not given) is out of range; accepted: 1", {"stride": 0}),
     ("stride_w is not given, and is 0 then", {"stride_h": 2}),
     ("both stride and stride_h or stride_w are given", {"stride": 2, "stride_h": 2, "stride_w": 2}),
     ("stride is given 3 time(s)", {"stride": [1, 1, 1]}),

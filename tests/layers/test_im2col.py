@@ -80,9 +80,9 @@ def test_infinities_stay_in_their_place() -> None:
     [
         ({"kernel_size": 2}, (2, 3), "has no spatial axis after axis 1"),
         ({"kernel_size": 2, "axis": 4}, (2, 3, 4, 5), "axis 4 is out of range"),
-        ({}, (2, 3, 4, 5), "kernel_size is given 0 time(s)"),
-        ({"kernel_size": 0}, (2, 3, 4, 5), "kernel_size: 0 is out of range"),
-        ({"kernel_size": 2, "stride": 0}, (2, 3, 4, 5), "stride: 0 is out of range"),
+        ({}, (2, 3, 4, 5), "kernel_size is not given"),
+        ({"kernel_size": 0}, (2, 3, 4, 5), "kernel_size: 0 (or not given) is out of range"),
+        ({"kernel_size": 2, "stride": 0}, (2, 3, 4, 5), "stride: 0 (or not given) is out of range"),
         ({"kernel_size": [2, 2, 2]}, (2, 3, 4, 5), "kernel_size is given 3 time(s)"),
         ({"kernel_size": 2, "kernel_h": 2}, (2, 3, 4, 5), "both kernel_size and kernel_h or kernel_w are given"),
         ({"kernel_h": 2}, (2, 3, 4, 5), "kernel_w is not given"),

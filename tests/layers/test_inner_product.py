@@ -54,7 +54,7 @@ def test_fan_of_transposed_weights() -> None:
 @pytest.mark.parametrize(
     ("message", "arguments", "shape"),
     [
-        ("num_output: 0 is out of range; accepted: 1 to 2147483647", {}, (2, 3)),
+        ("num_output: 0 (or not given) is out of range; accepted: 1 to 2147483647", {}, (2, 3)),
         ("num_output: 2147483648 is out of range", {"num_output": 2**31}, (2, 3)),
         ("axis 2 is out of range for a bottom of shape [2, 3]", {"num_output": 4, "axis": 2}, (2, 3)),
         ("axis -3 is out of range", {"num_output": 4, "axis": -3}, (2, 3)),

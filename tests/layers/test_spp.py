@@ -78,7 +78,7 @@ def _chosen(top: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("arguments", "shape", "message"),
     [
-        ({}, (1, 2, 4, 4), "pyramid_height: 0 is out of range; accepted: 1 to"),
+        ({}, (1, 2, 4, 4), "pyramid_height: 0 (or not given) is out of range; accepted: 1 to"),
         ({"pyramid_height": 2, "pool": "MIN"}, (1, 2, 4, 4), "pool: MIN is unknown; accepted: MAX, AVE, STOCHASTIC"),
         ({"pyramid_height": 2}, (2, 4, 4), "needs a bottom of 4 axes"),
         ({"pyramid_height": 1}, (1, 2, 0, 4), "has no elements to pool"),

@@ -220,7 +220,7 @@ def test_a_long_line_of_text_is_no_file_name() -> None:
 
 
 def test_an_error_tells_the_notes_of_the_file() -> None:
-    with pytest.raises(NetError, match=r"kernel_size is given 0 time(?s:.*)note: .*unknown field 'kernal_size'"):
+    with pytest.raises(NetError, match=r"kernel_size is not given(?s:.*)note: .*unknown field 'kernal_size'"):
         build(*[text.replace("kernel_size", "kernal_size") for text in BODY])
 
 
