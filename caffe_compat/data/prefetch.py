@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from caffe_compat.errors import DataError
-from caffe_compat.layers.source import Source
+from caffe_compat.layers.source import Source, own_batches
 
 WORKERS = "CAFFE_COMPAT_WORKERS"
 """The environment variable that says how many threads decode and transform for each source."""
@@ -60,7 +60,7 @@ class BatchSource(Source):
 
     @property
     def position(self) -> int:
-        return self._ahead.position
+        return self._ahead.position * self._ahead.step
 
     def next(self) -> tuple[torch.Tensor, ...]:
         return self._ahead.take()
@@ -68,7 +68,13 @@ class BatchSource(Source):
     def seek(self, batches: int) -> None:
         if batches < 0:
             raise DataError(f"cannot seek to batch {batches}: batches are counted from 0")
-        self._ahead.restart(batches)
+        self._ahead.restart(own_batches(batches, self._ahead.first, self._ahead.step))
+
+    def share(self, rank: int, ranks: int) -> BatchSource:
+        """Reads its own batches only."""
+        position, self._ahead.first, self._ahead.step = self.position, rank, ranks
+        self.seek(position)
+        return self
 
     def close(self) -> None:
         self._close()
@@ -79,6 +85,7 @@ class _Ahead:
 
     def __init__(self, reader: BatchReader, prefetch: int, workers: int) -> None:
         self._reader = reader
+        self.first, self.step = 0, 1  # batch n here is the reader's first + n * step
         self._limit = max(prefetch, workers)
         self._workers = workers
         self._ready: dict[int, tuple[torch.Tensor, ...]] = {}
@@ -106,7 +113,7 @@ class _Ahead:
         if self._closed:
             raise DataError("this source is closed: open the net again to read on")
         if not self._workers:
-            batch = _tensors(self._reader.make(self.position, self._reader.fetch(self.position)))
+            batch = self._made(self.position, self._fetched(self.position))
             self.position += 1
             return batch
         with self._locked():
@@ -179,7 +186,7 @@ class _Ahead:
         number, round_ = job
         try:
             fetched = self._fetch(number)
-            result = _tensors(self._reader.make(number, fetched))
+            result = self._made(number, fetched)
         except BaseException as error:  # handed to the thread that asks for the batch
             result = error
         self._deliver(number, round_, result)
@@ -198,11 +205,17 @@ class _Ahead:
 
     def _fetch(self, number: int) -> Any:
         try:
-            return self._reader.fetch(number)
+            return self._fetched(number)
         finally:
             with self._change:
                 self._fetching = False
                 self._change.notify_all()
+
+    def _fetched(self, number: int) -> Any:
+        return self._reader.fetch(self.first + number * self.step)
+
+    def _made(self, number: int, fetched: Any) -> tuple[torch.Tensor, ...]:
+        return _tensors(self._reader.make(self.first + number * self.step, fetched))
 
     def _deliver(self, number: int, round_: int, result: tuple[torch.Tensor, ...] | BaseException) -> None:
         with self._change:

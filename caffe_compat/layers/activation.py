@@ -23,6 +23,7 @@ class ReLU(Layer):
     ``negative_slope`` (default 0). The gradient at x = 0 is the slope, also where that is negative or above 1.
     """
 
+    autocasts = True
     blocks = ("relu_param",)
     runs_inplace = True
 

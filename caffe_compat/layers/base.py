@@ -48,6 +48,10 @@ class Layer(nn.Module):
     """The backward pass reads the top's values, or the top shares memory: the next layer must not overwrite it."""
     shape_from_values: ClassVar[bool] = False
     """The first axis of the tops has a size that only values tell; ``top_shapes`` gives what Caffe assumes."""
+    autocasts: ClassVar[bool] = False
+    """In a training with ``--precision`` bf16 or fp16 it may see and make half precision; all others see float32."""
+    host_work: ClassVar[str] = ""
+    """What it does outside of the device's kernels, which torch.compile and a CUDA graph would not repeat."""
     export_note: ClassVar[str] = ""
     """Why the layer, or some configuration of it, does not export; for the table of supported layers."""
     train_note: ClassVar[str] = ""

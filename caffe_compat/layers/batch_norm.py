@@ -39,6 +39,7 @@ class BatchNorm(Layer):
     (a Scale layer follows); they move in TEST too where use_global_stats is false.
     """
 
+    autocasts = True
     blocks = ("batch_norm_param",)
     saves_top = False  # the backward pass reads the bottom and the batch statistics
 
@@ -92,6 +93,8 @@ class BatchNorm(Layer):
     def _normalize_few(self, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
         """The formula as it stands: torch's kernel computes a * x + b, which cancels where all x are near the mean."""
         axes, wide = [0, *range(2, x.dim())], (-1,) + (1,) * (x.dim() - 2)
+        if x.dtype != self.mean.dtype:  # half precision, in which torch's kernel computes as follows, too
+            return self._normalize_few(x.to(self.mean.dtype), weight, bias).to(x.dtype)
         count = x.numel() // x.shape[1]
         mean = x.mean(axes, keepdim=True)
         centred = x - mean

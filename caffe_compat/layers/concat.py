@@ -40,6 +40,7 @@ class Concat(Layer):
     Refused: both given, an axis out of range, bottoms that differ in another axis.
     """
 
+    autocasts = True
     blocks = ("concat_param",)
     bottoms = AtLeast(1)
     saves_top = False  # the backward pass only cuts the gradient
@@ -82,6 +83,7 @@ class Slice(Layer):
     Differs from torch: the last point may be the size of the axis; then the last top is empty.
     """
 
+    autocasts = True
     blocks = ("slice_param",)
     tops = AtLeast(1)
     saves_top = True  # the tops are views of the bottom

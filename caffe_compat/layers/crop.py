@@ -28,6 +28,7 @@ class Crop(Layer):
     not lie within x.
     """
 
+    autocasts = True
     blocks = ("crop_param",)
     bottoms = Exactly(2)
     saves_top = True  # the top is a view of the bottom

@@ -24,6 +24,7 @@ class Dropout(Layer):
     Refused: a ratio outside [0, 1).
     """
 
+    autocasts = True
     blocks = ("dropout_param",)
     saves_top = True  # in TEST the top is the bottom itself
     export_note = "TEST only, as the identity: TRAIN draws a random mask"

@@ -53,6 +53,7 @@ class Eltwise(Layer):
     where it is strictly greater than all before it (torch.maximum halves it).
     """
 
+    autocasts = True
     blocks = ("eltwise_param",)
     bottoms = AtLeast(2)
     saves_top = False  # the backward passes read the bottoms, or which bottom won

@@ -30,6 +30,7 @@ class InnerProduct(Layer):
     Differs from torch: Linear acts on the last axis alone.
     """
 
+    autocasts = True
     blocks = ("inner_product_param",)
     saves_top = False
     weight: Tensor

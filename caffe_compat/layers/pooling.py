@@ -38,6 +38,7 @@ class Pooling(Layer):
     every comparison, so does -infinity; STOCHASTIC runs on the CPU too.
     """
 
+    autocasts = True
     blocks = ("pooling_param",)
     tops = Between(1, 2)
     saves_top = False

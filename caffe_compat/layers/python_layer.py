@@ -57,6 +57,7 @@ class Python(Layer):
     blocks = ("python_param",)
     bottoms, tops = AtLeast(0), AtLeast(0)
     export_note = "code of your own has no ONNX form"
+    host_work = "runs Python code of your own"
     place: Tensor
 
     def __init__(

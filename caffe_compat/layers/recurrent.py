@@ -30,6 +30,7 @@ class Recurrent(Layer):
 
     blocks = ("recurrent_param",)
     constant_bottoms = (1,)
+    host_work = "carries its state from pass to pass"
     export_note = (
         "the exported graph begins each run with states of zero, where cont does not say so either: it has no memory "
         "of the run before; use expose_hidden for states that go in and come out"

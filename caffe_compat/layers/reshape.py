@@ -49,6 +49,7 @@ class Flatten(Layer):
     Refused: an axis out of range, an end_axis further before axis.
     """
 
+    autocasts = True
     blocks = ("flatten_param",)
     allows_inplace: ClassVar[bool] = False
     saves_top = True  # the top is a view of the bottom
@@ -99,6 +100,7 @@ class Reshape(Layer):
     Differs from torch: 0 copies a size, and only a part of the axes may be given.
     """
 
+    autocasts = True
     blocks = ("reshape_param",)
     allows_inplace: ClassVar[bool] = False
     saves_top = True  # the top is a view of the bottom

@@ -141,6 +141,7 @@ class Filter(Layer):
     bottoms, tops = AtLeast(2), AtLeast(1)
     constant_bottoms = (-1,)
     shape_from_values = True
+    host_work = "has tops whose size only values tell"
     saves_top = False  # the backward pass reads the indices
 
     def setup(self, *bottom_shapes: Shape) -> None:

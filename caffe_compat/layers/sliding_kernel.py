@@ -26,6 +26,7 @@ class SlidingKernel(Layer):
     A subclass gives the size of the top and the mathematics for one batch axis and 1 to 3 spatial axes.
     """
 
+    autocasts = True
     blocks = ("convolution_param",)
     bottoms = AtLeast(1)
     tops = SameAsBottoms()

@@ -44,6 +44,13 @@ class Source(ABC):
     def seek(self, batches: int) -> None:
         """Makes the batch numbered ``batches`` (from 0) the next one, without reading those before it."""
 
+    def share(self, rank: int, ranks: int) -> Source:
+        """The part of one of ``ranks`` processes: the batches rank, rank + ranks, ...; ``self`` is used up.
+
+        Its ``position`` and ``seek`` count the batches of all processes together.
+        """
+        return SharedSource(self, rank, ranks)
+
     @abstractmethod
     def close(self) -> None:
         """Frees threads and files. May be called twice; ``next`` is an error afterwards."""
@@ -55,6 +62,44 @@ class Source(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class SharedSource(Source):
+    """Every ``ranks``-th batch of a source, from number ``rank`` on, by ``seek``; has no state of its own."""
+
+    def __init__(self, source: Source, rank: int, ranks: int) -> None:
+        self._source, self._rank, self._ranks = source, rank, ranks
+        self.top_shapes = source.top_shapes
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._source, name)  # such as set_input_arrays
+
+    @property
+    def size(self) -> int | None:
+        return self._source.size
+
+    def next(self) -> tuple[torch.Tensor, ...]:
+        position = self._source.position
+        if skipped := (self._rank - position) % self._ranks:
+            self._source.seek(position + skipped)
+        return self._source.next()
+
+    @property
+    def position(self) -> int:
+        return own_batches(self._source.position, self._rank, self._ranks) * self._ranks
+
+    def seek(self, batches: int) -> None:
+        self._source.seek(batches)
+
+    def close(self) -> None:
+        self._source.close()
+
+
+def own_batches(position: int, rank: int, ranks: int) -> int:
+    """How many of the batches rank, rank + ranks, ... have numbers below ``position``."""
+    return max(0, -(-(position - rank) // ranks))
 
 
 Opener = Callable[[Any, str, int, int, Path], Source]

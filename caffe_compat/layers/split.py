@@ -21,6 +21,7 @@ class Split(Layer):
     Bottom: x, any shape. Tops: one or more, each with the values of x; their gradients add up. Not in place.
     """
 
+    autocasts = True
     tops = AtLeast(1)
     allows_inplace: ClassVar[bool] = False
     saves_top = True  # the tops are views of the bottom
@@ -39,6 +40,7 @@ class Silence(Layer):
     Bottoms: one or more, any shapes. No tops; no gradient goes back.
     """
 
+    autocasts = True
     bottoms, tops = AtLeast(1), Exactly(0)
 
     def forward(self, *bottoms: Tensor) -> tuple[Tensor, ...]:

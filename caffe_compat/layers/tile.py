@@ -25,6 +25,7 @@ class Tile(Layer):
     Refused: tiles not given or below 1, an axis out of range, a top of more than 2^31 - 1 elements.
     """
 
+    autocasts = True
     blocks = ("tile_param",)
     saves_top = False  # the backward pass adds up the gradient
 

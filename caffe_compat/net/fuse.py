@@ -22,6 +22,8 @@ from caffe_compat.net.node import Node
 class NormalizeAndScale(Layer):
     """y = gamma * (x - mean) / std + beta, the BatchNorm and the Scale of two layers in one call."""
 
+    autocasts = True
+
     def __init__(self, norm: BatchNorm, scale: Scale) -> None:
         super().__init__()
         self._pair = (norm, scale)  # in a tuple, so that they are no submodules: the net owns them

@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from caffe_compat.errors import CaffeCompatError, NetError
+from caffe_compat.errors import NetError
 from caffe_compat.layers.base import Layer, Shape
 from caffe_compat.layers.data import SourceLayer
 from caffe_compat.layers.source import Source
 from caffe_compat.net.build import build_nodes
 from caffe_compat.net.feed import checked_device, fed
 from caffe_compat.net.fuse import fuse
-from caffe_compat.net.misfit import misfit
-from caffe_compat.net.node import AUTOMATIC, Node, located
+from caffe_compat.net.node import Node
+from caffe_compat.net.running import run_nodes
 from caffe_compat.net.sharing import LearnableParam, bind_shared
 from caffe_compat.net.state import NetState
 from caffe_compat.net.wiring import net_inputs
@@ -26,8 +26,8 @@ from caffe_compat.proto import Document
 class Net(nn.Module):
     """A Caffe net as a torch module.
 
-    ``net(data=x)`` or ``net(x)`` (inputs in the order of the prototxt) returns a dict of the output blobs in
-    Caffe's order. ``net.loss`` is then the total loss: the sum, over all tops with a loss weight, of the weight
+    ``net(data=x)`` or ``net(x)`` (inputs in the order of the prototxt; tensors, or numpy arrays, which become float32)
+    returns a dict of the output blobs in Caffe's order. ``net.loss`` is then the total loss: the sum, over all tops with a loss weight, of the weight
     times the sum of the top. With ``keep_blobs = True``, ``net.blobs`` holds every blob of the last pass.
 
     Phase TEST is torch's eval mode, TRAIN its train mode. ``state_dict()`` keys read ``conv1.weight`` (a "." in
@@ -122,31 +122,17 @@ class Net(nn.Module):
     def forward(self, *args: Tensor, **inputs: Tensor) -> dict[str, Tensor]:
         """One forward pass. Raises NetError that names the layer whose bottoms do not fit."""
         blobs = fed(self.nodes, self.inputs, args, inputs)
-        losses: list[Tensor] = []
-        nodes = self.nodes if self.keep_blobs else self._fused
-        node = nodes[0] if nodes else None
-        try:
-            for node in nodes:
-                if node.type == "Input":
-                    continue
-                tops = node.run([blobs[name] for name in node.bottoms])
-                for name, top, weight in zip(node.tops, tops, node.loss_weights, strict=True):
-                    blobs[name] = top
-                    if weight != 0:
-                        losses.append(_weighted(top, weight))
-                if not self.keep_blobs:
-                    for name in node.free:
-                        del blobs[name]
-        except CaffeCompatError as error:
-            assert node is not None
-            raise located(error, node.name, node.type, node.where) from error
-        except (RuntimeError, TypeError) as error:
-            if node is None or not (found := misfit(node, blobs)):
-                raise
-            raise located(NetError(found), node.name, node.type, node.where) from error
-        blobs.pop(AUTOMATIC, None)
-        self._loss = sum(losses[1:], losses[0]) if losses else torch.zeros(())
-        self.blobs = blobs
+        loss = run_nodes(self.nodes if self.keep_blobs else self._fused, blobs, self.keep_blobs)
+        return self.finish(blobs, loss)
+
+    def halves(self) -> tuple[list[Node], list[Node]]:
+        """The layers that make a pass's data, from files or by themselves, and those that compute with it."""
+        data = [node for node in self._fused if not node.bottoms and not node.layer.blobs]
+        return data, [node for node in self._fused if node.bottoms or node.layer.blobs]
+
+    def finish(self, blobs: dict[str, Tensor], loss: Tensor) -> dict[str, Tensor]:
+        """Keep what a pass has made, for ``blobs`` and ``loss``; the outputs."""
+        self._loss, self.blobs = loss, blobs
         return {name: blobs[name] for name in self.outputs}
 
     def train(self, mode: bool = True) -> Net:
@@ -189,11 +175,6 @@ class Net(nn.Module):
             node.layer.materialize(generator, device)
             if isinstance(node.layer, SourceLayer):
                 node.layer.device = device
-
-
-def _weighted(top: Tensor, weight: float) -> Tensor:
-    total = top if top.dim() == 0 else top.sum()
-    return total if weight == 1 else total * weight
 
 
 def _share_again(net: Net, keys: Any) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from caffe_compat.errors import CaffeCompatError
 from caffe_compat.layers.base import Layer, Shape
 
+HALVES = (torch.float16, torch.bfloat16)
 AUTOMATIC = "(automatic)"
 """Name of the top of a loss layer that names none, as in Caffe; it is no blob that others can use."""
 
@@ -36,6 +37,8 @@ class Node:
     needs_backward: bool = True
     free: tuple[str, ...] = ()
     """Blobs that no later layer reads: dropped after this one has run."""
+    wide: bool = False
+    """Under torch.autocast it sees and makes float32 (``solver.precision``)."""
     reshaped: dict[str, Tensor] = field(default_factory=dict)
     """Blobs shared with another shape (share_mode PERMISSIVE): name -> the owner's tensor."""
 
@@ -59,6 +62,9 @@ class Node:
 
     def run(self, bottoms: list[Tensor]) -> tuple[Tensor, ...]:
         """One forward pass of the layer."""
+        return self._run_wide(bottoms) if self.wide and bottoms else self._run(bottoms)
+
+    def _run(self, bottoms: list[Tensor]) -> tuple[Tensor, ...]:
         for i in self.cut_bottoms:
             bottoms[i] = bottoms[i].detach()
         for name, owner in self.reshaped.items():
@@ -71,6 +77,12 @@ class Node:
         for name in self.reshaped:
             setattr(self.layer, name, getattr(self.layer, name).detach())  # without the graph, as bind_shared left it
         return tops if isinstance(tops, tuple) else (tops,)
+
+    def _run_wide(self, bottoms: list[Tensor]) -> tuple[Tensor, ...]:
+        """``run`` in float32."""
+        with torch.autocast(bottoms[0].device.type, enabled=False):
+            wide = [bottom.float() if bottom.dtype in HALVES else bottom for bottom in bottoms]
+            return self._run(wide)
 
 
 @contextmanager
