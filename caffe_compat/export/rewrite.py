@@ -115,15 +115,24 @@ def below_losses(layers: Sequence[Any], removed: set[int]) -> set[int]:
 
 def own_outputs(layers: Sequence[Any], removed: set[int], never: set[str]) -> list[str]:
     """Blobs that no layer of the TEST net reads, apart from labels and losses."""
-    read = {name for layer in layers for name in layer.bottom}
+    last = unread(layers)
     made = [top for i, layer in enumerate(layers) if i not in removed and not is_data(layer) for top in layer.top]
-    return [name for name in dict.fromkeys(made) if name not in read and name not in never]
+    return [name for name in dict.fromkeys(made) if name in last and name not in never]
+
+
+def unread(layers: Sequence[Any]) -> set[str]:
+    """Blobs that no layer reads once they are made; one that a layer writes in place is made by that layer."""
+    names: set[str] = set()
+    for layer in layers:
+        names.difference_update(layer.bottom)
+        names.update(layer.top)
+    return names
 
 
 def bare_scores(heads: Sequence[Head], layers: Sequence[Placed]) -> list[str]:
     """Scores of losses without a probability layer."""
-    read = {name for _, layer in layers for name in layer.bottom}
-    return [name for head in heads for name in head.scores if name not in read]
+    last = unread([layer for _, layer in layers])
+    return [name for head in heads for name in head.scores if name in last]
 
 
 def measured(layers: Sequence[Any], tainted: set[int], given: set[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,10 +49,10 @@ class Case:
         fill(net, self.blobs)
         return net
 
-    def inputs(self, net: Net, batch: int | None = None) -> dict[str, Tensor]:
-        """Values of all inputs; ``batch``: in place of the size that the first input's first axis has."""
+    def inputs(self, net: Net, batch: int | None = None, first: Iterable[str] = ()) -> dict[str, Tensor]:
+        """Values of all inputs; ``batch``: in place of the size that the first axis of the first of ``first`` has."""
         shapes = input_shapes(net)
-        now = next((shape[0] for shape in shapes.values() if shape), None)
+        now = next((shapes[name][0] for name in first if shapes[name]), None)
         if batch is not None:
             shapes = {name: (batch, *shape[1:]) if shape[:1] == (now,) else shape for name, shape in shapes.items()}
         return {name: make(self.values.get(name, "smooth"), shape, name) for name, shape in shapes.items()}

@@ -192,7 +192,7 @@ def batches(net: Net, inputs: list[str], batch: Any) -> list[int | None]:
 
 
 def compare_with_onnx(case: Case, model: Any, batch: int | None, what: str) -> None:
-    inputs = case.inputs(case.net(), batch)
+    inputs = case.inputs(case.net(), batch, model.inputs)
     net = case.net()
     with torch.no_grad():
         try:
@@ -233,6 +233,8 @@ def the_deploy_form_computes_the_same(case: Case) -> None:
             layer.type = "DummyData"
             layer.dummy_data_param.shape.extend(layer.input_param.shape)
             layer.ClearField("input_param")
+    if any(not value.numel() for value in case.inputs(case.net()).values()):
+        return  # a DummyData layer has no top without elements
     try:
         train = case.net(phase="TEST")
         inputs = case.inputs(train)
@@ -281,4 +283,3 @@ def copy_blobs(train: Net, net: Net) -> None:
             rest.remove(twin)
             for ours, theirs in zip(node.layer.blobs, twin.layer.blobs, strict=True):
                 ours.copy_(theirs)
-

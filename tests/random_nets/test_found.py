@@ -83,6 +83,24 @@ def test_hdf5_refuses_two_layers_of_one_name(tmp_path: Path) -> None:
         save_caffemodel(net, tmp_path / "weights.h5")
 
 
+def test_the_deploy_form_keeps_an_output_that_ends_in_place() -> None:
+    """The in-place layer was left out, and the blob was none of the outputs."""
+    net = """
+    layer { name: "d" type: "DummyData" top: "x" top: "y"
+      dummy_data_param { shape { dim: 2 dim: 3 } shape { dim: 2 } } }
+    layer { name: "cut" type: "Slice" bottom: "x" top: "x1" top: "x2" slice_param { slice_point: 1 } }
+    layer { name: "elu" type: "ELU" bottom: "x1" top: "x1" }
+    layer { name: "ip" type: "InnerProduct" bottom: "x2" top: "ip" inner_product_param { num_output: 4 } }
+    layer { name: "feature" type: "InnerProduct" bottom: "x2" top: "feature" inner_product_param { num_output: 3 } }
+    layer { name: "relu" type: "ReLU" bottom: "feature" top: "feature" }
+    layer { name: "target" type: "Split" bottom: "x" top: "target" }
+    layer { name: "l2" type: "EuclideanLoss" bottom: "feature" bottom: "target" top: "l2" }
+    layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "y" top: "loss" }"""
+    deployed = load_net(deploy_net(net).text)
+    assert [node.name for node in deployed.nodes] == ["x", "cut", "elu", "ip", "feature", "relu", "target", "prob_ip"]
+    assert deployed.outputs == ["feature", "prob_ip", "target", "x1"]
+
+
 def test_the_deploy_form_takes_the_shape_of_dummy_data() -> None:
     net = """
     layer { name: "d" type: "DummyData" top: "x" top: "y"
