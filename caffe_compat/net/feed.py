@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,12 +25,20 @@ def fed(
         raise NetError(f"input(s) given twice, by place and by name: {twice}")
     for name, blob in blobs.items():
         if not isinstance(blob, Tensor):
-            raise NetError(f"{name} is a {type(blob).__name__}; accepted: a torch tensor (torch.as_tensor makes one)")
+            blobs[name] = _from_array(name, blob, nodes)
     if missing := [name for name in inputs if name not in blobs]:
         raise NetError(f"input(s) missing: {', '.join(missing)}; the net takes {_shapes(nodes, inputs)}")
     if unknown := [name for name in blobs if name not in inputs]:
         raise NetError(f"unknown input(s): {', '.join(unknown)}; the net takes {_shapes(nodes, inputs)}")
     return blobs
+
+
+def _from_array(name: str, array: Any, nodes: Sequence[Node]) -> Tensor:
+    """A numpy array as a blob: float32, where the net lies. Raises NetError for anything else."""
+    if not hasattr(array, "__array__"):
+        raise NetError(f"{name} is a {type(array).__name__}; accepted: a torch tensor, or a numpy array")
+    device = next((blob.device for node in nodes for blob in node.layer.blobs), None)
+    return torch.from_numpy(np.array(array, np.float32)).to(device)
 
 
 def _shapes(nodes: Sequence[Node], inputs: Sequence[str]) -> str:

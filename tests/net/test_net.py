@@ -45,7 +45,7 @@ INPUTS = [
     (DATA > 0, LABELS, "bottom 'data' holds bool"),
     (DATA.double(), LABELS, r"holds float64, the layer's blobs are float32; convert one: data.to\(torch.float32\)"),
     (DATA.half(), LABELS, "holds float16, the layer's blobs are float32"),
-    (DATA.numpy(), LABELS, r"data is a ndarray; accepted: a torch tensor \(torch.as_tensor makes one\)"),
+    (DATA.tolist(), LABELS, "data is a list; accepted: a torch tensor, or a numpy array"),
     (None, LABELS, "data is a NoneType"),
     (DATA[0], LABELS, r"layer 'conv' \(Convolution\), <text>:5:1: the bottom has shape \[3, 8, 8\]; accepted: 4 axes"),
     (random(2, 4, 8, 8), LABELS, "the bottom has shape"),
@@ -235,3 +235,10 @@ def test_a_net_without_layers() -> None:
     made = load_net('name: "x"\nforce_backward: false')
     assert made() == {}
     assert float(made.loss) == 0
+
+
+def test_numpy_arrays_are_taken_as_float32() -> None:
+    made = net()
+    expected = made(data=DATA, label=LABELS)
+    found = made(data=DATA.double().numpy(), label=LABELS.numpy().astype("int64"))
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
