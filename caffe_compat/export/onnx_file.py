@@ -168,8 +168,9 @@ def _filled(net: Net, built: Net | None, weights: Any, notes: list[str]) -> Net:
 
 
 def _copy_blobs(source: Net, target: Net) -> None:
-    layers = {node.name: node.layer for node in reversed(source.nodes)}
+    layers = {(node.where, node.name): node.layer for node in reversed(source.nodes)}  # names may occur twice
     with torch.no_grad():
         for node in target.nodes:
-            for blob, value in zip(node.layer.blobs, layers[node.name].blobs if node.layer.blobs else (), strict=True):
+            values = layers[node.where, node.name].blobs if node.layer.blobs else ()
+            for blob, value in zip(node.layer.blobs, values, strict=True):
                 blob.copy_(value)

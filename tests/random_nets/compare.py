@@ -16,6 +16,8 @@ EXACT = {
     "Filter", "BatchReindex", "AbsVal", "Clip", "Threshold", "ArgMax", "Embed", "Silence", "Im2col", "Dropout",
 }  # fmt: skip
 """Layers that round nothing, or too little to matter."""
+CANCELLING = {"MVN", "BatchNorm"}
+"""Layers that subtract a mean: what is left of equal values is rounding, which they divide by a small number."""
 
 
 def same(what: str, found: Mapping[str, Any], expected: Mapping[str, Any], tolerance: float = 0.0) -> None:
@@ -37,7 +39,11 @@ def shaken(net: Net, inputs: Mapping[str, Tensor], seed: int) -> dict[str, Tenso
         noise = torch.randn(top.shape, generator=random, dtype=top.dtype)
         return top + noise * (top.abs() * 5e-7 + top.abs().max() * 2e-7 if top.numel() else 0)
 
+    def shake_bottoms(module: Any, bottoms: tuple[Tensor, ...]) -> Any:
+        return tuple(map(_shake, bottoms))
+
     handles = [node.layer.register_forward_hook(shake) for node in net.nodes if node.type not in EXACT]
+    handles += [n.layer.register_forward_pre_hook(shake_bottoms) for n in net.nodes if n.type in CANCELLING]
     keep, net.keep_blobs = net.keep_blobs, True
     try:
         with torch.no_grad():

@@ -22,6 +22,10 @@ class Dice:
     def of(self, choices: Sequence[T]) -> T:
         return self.draw(st.sampled_from(choices))
 
+    def any_of(self, choices: Sequence[T]) -> T:
+        """As ``of``, without a liking for the first ones."""
+        return choices[self.number(0, 2**16) * 7919 % len(choices)]
+
     def chance(self, percent: int) -> bool:
         return self.number(0, 99) >= 100 - percent
 

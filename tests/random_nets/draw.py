@@ -36,23 +36,27 @@ SECONDS = 20
 """What one layer may take to build and run."""
 NAMES = ("l{}", "l{}", "l{}", "a/l{}", "l.{}", "forward", "same")
 SOURCES = ("Input", "Data", "HDF5Data", "ImageData", "MemoryData", "WindowData", "HDF5Output")
+FAVOURED = {"Convolution": "BatchNorm", "BatchNorm": "Scale", "InnerProduct": "ReLU", "Scale": "ReLU"}
+"""What often follows a layer: these are fused, folded, or work in place."""
 
 counts: Counter[str] = Counter()
 """What was drawn, for the summary of a long run."""
 
 
 @st.composite
-def nets(draw: Any, wild: int = 4, layers: int = 7) -> Case:
+def nets(draw: Any, wild: int = 4, layers: int = 9) -> Case:
     """A case that builds and runs. ``wild``: percent of layers with wild fields."""
     d = Dice(draw)
-    case = Case("", d.of(["TRAIN", "TEST"]), {}, d.of(["smooth", "smooth", "ties"]))
+    case = Case("", d.of(["TRAIN", "TEST"]), {}, d.of(["smooth", "smooth", "smooth", "ties"]))
     if d.chance(20):
         case.body = "force_backward: true\n"
     blobs: dict[str, Shape] = {}
+    previous = ""
     for index in range(d.number(1, layers)):
-        grown = add_layer(d, case, dict(blobs), index, d.chance(wild))
+        grown = add_layer(d, case, dict(blobs), index, d.chance(wild), previous)
         if grown is not None:
             case, net = grown
+            previous = net.nodes[-1].type
             blobs = dict(net.shapes)
             if case.rough or any(np.prod(shape) > ELEMENTS for shape in blobs.values()):
                 break
@@ -60,9 +64,13 @@ def nets(draw: Any, wild: int = 4, layers: int = 7) -> Case:
     return case
 
 
-def add_layer(d: Dice, case: Case, blobs: dict[str, Shape], index: int, wild: bool) -> tuple[Case, Net] | None:
+def add_layer(
+    d: Dice, case: Case, blobs: dict[str, Shape], index: int, wild: bool, previous: str = ""
+) -> tuple[Case, Net] | None:
     """The case with one layer more; None where that is refused."""
-    kind = d.of(sorted(PROPOSALS) if not wild or d.chance(80) else list(SOURCES))
+    kind = FAVOURED[previous] if previous in FAVOURED and d.chance(60) else d.any_of(sorted(PROPOSALS))
+    if wild and d.chance(20):
+        kind = d.of(SOURCES)
     sketch = Sketch(d, blobs)
     proposal = PROPOSALS[kind](d, sketch, kind) if kind in PROPOSALS else Proposal([])
     if wild:

@@ -9,7 +9,7 @@ import torch
 
 from caffe_compat.api import load_net
 from caffe_compat.errors import CaffeCompatError, NetError, WeightsError
-from caffe_compat.export import deploy_net
+from caffe_compat.export import deploy_net, export_onnx, open_session
 from caffe_compat.weights import save_caffemodel
 from tests.random_nets.case import Case
 from tests.random_nets.checks import check
@@ -81,6 +81,19 @@ def test_hdf5_refuses_two_layers_of_one_name(tmp_path: Path) -> None:
     net = load_net("\n".join([inputs((2, 3)), *layers]))
     with pytest.raises(WeightsError, match="<text>:2:1 and <text>:3:1 both have the name 'same'"):
         save_caffemodel(net, tmp_path / "weights.h5")
+
+
+def test_export_copies_the_blobs_of_layers_of_one_name(tmp_path: Path) -> None:
+    """The first one's were taken for both."""
+    net = load_net(
+        """
+    layer { name: "d" type: "DummyData" top: "x" dummy_data_param { shape { dim: 2 dim: 3 } } }
+    layer { name: "same" type: "Scale" bottom: "x" top: "y" scale_param { filler { value: 2 } } }
+    layer { name: "same" type: "Scale" bottom: "y" top: "z" scale_param { filler { value: 5 } } }"""
+    )
+    export_onnx(net, tmp_path / "net.onnx")
+    session = open_session(tmp_path / "net.onnx", "cpu", 1)
+    assert session.run(None, {"x": torch.ones(2, 3).numpy()})[0].tolist() == [[10] * 3] * 2
 
 
 def test_the_deploy_form_keeps_an_output_that_ends_in_place() -> None:
