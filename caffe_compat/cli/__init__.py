@@ -89,6 +89,7 @@ def _main(arguments: list[str]) -> int:
     module.add_arguments(parser)
     parser.add_argument("--debug", action="store_true", help="show a traceback with an error")
     args = parser.parse_args([*given, *arguments[1:]])
+    args.command_line = [name, *given, *arguments[1:]]
     if getattr(args, "allow_python", None):
         from caffe_compat.layers.python_layer import allow_python
 

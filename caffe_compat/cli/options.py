@@ -85,8 +85,10 @@ def stages(args: argparse.Namespace) -> tuple[str, ...]:
     return tuple(stage for stage in args.stage.split(",") if stage)
 
 
-def add_device(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-gpu", "--gpu", metavar="ID", help="run on this GPU (0, 1, ...); default: CPU")
+def add_device(parser: argparse.ArgumentParser, several: bool = False) -> None:
+    which = "these GPUs (0 or 0,1 or all)" if several else "this GPU (0, 1, ...)"
+    metavar = "ID[,ID]" if several else "ID"
+    parser.add_argument("-gpu", "--gpu", metavar=metavar, help=f"run on {which}; default: CPU")
     parser.add_argument("--threads", type=at_least(1), metavar="N", help="CPU threads; default: one per core")
 
 
@@ -103,6 +105,22 @@ def device(args: argparse.Namespace) -> str:
         found = f"GPUs found: 0 to {count - 1}" if count else "no GPU was found"
         raise CaffeCompatError(f"--gpu {args.gpu}: {found}; accepted: one number; leave --gpu out for the CPU")
     return f"cuda:{args.gpu}"
+
+
+def devices(args: argparse.Namespace) -> list[str]:
+    """``device`` for a command that takes several GPUs: one name for each."""
+    if args.gpu is None:
+        return [device(args)]
+    import torch
+
+    from caffe_compat.tools.devices import gpus
+
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)
+    found = [f"cuda:{card['id']}" for card in gpus(args.gpu)]
+    if not found:
+        raise CaffeCompatError(f"--gpu {args.gpu}: no GPU was found; leave --gpu out for the CPU")
+    return found
 
 
 def add_strict(parser: argparse.ArgumentParser) -> None:

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from caffe_compat.solver.distributed import Ranks
+
 _KEPT = 1024
 
 
@@ -46,10 +48,14 @@ class SmoothedLoss:
 class LossMeter:
     """The losses of the iterations. They stay on the device, so that nobody waits for them, until they are needed.
 
-    ``warn`` is called once, with the iteration and the loss, when a loss is not finite.
+    ``warn`` is called once, with the iteration and the loss, when a loss is not finite. ``ranks``: over which the mean
+    is taken when the losses are read, which all of them do at the same time.
     """
 
-    def __init__(self, average_loss: int, device: torch.device, warn: Callable[[int, float], None]) -> None:
+    def __init__(
+        self, average_loss: int, device: torch.device, warn: Callable[[int, float], None], ranks: Ranks | None = None
+    ) -> None:
+        self._ranks = ranks or Ranks()
         self._size = average_loss
         self._smoothed = SmoothedLoss(average_loss)
         self._continued = False
@@ -95,7 +101,11 @@ class LossMeter:
     def _settle(self) -> None:
         """Read the losses that wait on the device."""
         iterations, self._iterations = self._iterations, []
-        for iteration, loss in zip(iterations, self._waiting[: len(iterations)].tolist(), strict=True):
+        if not iterations:
+            return
+        waiting = self._waiting[: len(iterations)]
+        self._ranks.average([waiting])
+        for iteration, loss in zip(iterations, waiting.tolist(), strict=True):
             self._smoothed.add(loss)
             if self._warn is not None and not math.isfinite(loss):
                 self._warn(iteration, loss)

@@ -13,13 +13,21 @@ from caffe_compat.layers.data import SourceLayer
 from caffe_compat.layers.source import open_source
 from caffe_compat.net import Net
 from caffe_compat.proto import pb
+from caffe_compat.solver.distributed import Ranks
+from caffe_compat.solver.feeding import prepare_sources
 
 
-def resume_message(nets: Mapping[str, Net], seed: int, recent_loss: list[float]) -> Any:
-    """A ResumeState: random generators, how many batches each data layer of each net has handed out, and so on."""
-    message = pb.ResumeState(rng_state=torch.get_rng_state().numpy().tobytes(), random_seed=seed)
-    if torch.cuda.is_available():
-        message.cuda_rng_state = torch.cuda.get_rng_state().numpy().tobytes()
+def resume_message(nets: Mapping[str, Net], seed: int, recent_loss: list[float], ranks: Ranks) -> Any:
+    """A ResumeState: random generators, how many batches each data layer of each net has handed out, and so on.
+
+    All ranks make it together.
+    """
+    message = pb.ResumeState(random_seed=seed)
+    holders = [message, *(message.rank.add() for _ in range(1, ranks.count))]
+    for holder, (state, cuda_state) in zip(holders, ranks.collect(_generator_states()), strict=True):
+        holder.rng_state = state
+        if cuda_state:
+            holder.cuda_rng_state = cuda_state
     message.recent_loss.extend(recent_loss)
     for name, net in nets.items():
         for layer, source in net.sources.items():
@@ -27,19 +35,24 @@ def resume_message(nets: Mapping[str, Net], seed: int, recent_loss: list[float])
     return message
 
 
-def resume(message: Any, nets: Mapping[str, Net], seed: int) -> None:
+def resume(message: Any, nets: Mapping[str, Net], seed: int, ranks: Ranks, device: torch.device) -> None:
     """Put generators and data layers where ``resume_message`` found them; ``seed``: what the nets were built with."""
     if message.random_seed != seed:
-        for index, net in enumerate(nets.values()):
+        for index, (name, net) in enumerate(nets.items()):
             reseed_sources(net, net_seed(message.random_seed, index))
+            if name == "train":
+                prepare_sources(net, ranks, device)
     positions = {(entry.net, entry.layer): entry.batches for entry in message.source}
     for name, net in nets.items():
         for layer, source in net.sources.items():
             if (name, layer) in positions:
                 source.seek(positions[name, layer])
-    torch.set_rng_state(_generator_state(message.rng_state))
-    if message.cuda_rng_state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(_generator_state(message.cuda_rng_state))
+    if ranks.index > len(message.rank):  # a rank that the run before did not have keeps its own
+        return
+    mine = message if ranks.first else message.rank[ranks.index - 1]
+    torch.set_rng_state(_generator_state(mine.rng_state))
+    if mine.cuda_rng_state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(_generator_state(mine.cuda_rng_state))
 
 
 def net_seed(seed: int, index: int) -> int:
@@ -55,6 +68,12 @@ def reseed_sources(net: Net, seed: int) -> None:
         if isinstance(layer, SourceLayer) and layer.source and not hasattr(layer.source, "set_input_arrays"):
             layer.source.close()
             layer.source = open_source(node.type, node.param, node.phase, len(node.tops), seed + node.index, folder)
+
+
+def _generator_states() -> tuple[bytes, bytes]:
+    """Those of the CPU and of the GPU; the latter empty without one."""
+    cuda = torch.cuda.get_rng_state().numpy().tobytes() if torch.cuda.is_available() else b""
+    return torch.get_rng_state().numpy().tobytes(), cuda
 
 
 def _generator_state(state: bytes) -> torch.Tensor:

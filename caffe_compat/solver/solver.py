@@ -5,19 +5,23 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 import caffe_compat.data  # noqa: F401 - registers the sources of the data layers
 from caffe_compat.errors import CaffeCompatError, SolverError
-from caffe_compat.net import Net
 from caffe_compat.proto import Document, read_solver
 from caffe_compat.solver import config, state
+from caffe_compat.solver.compiled import Passes
+from caffe_compat.solver.distributed import Ranks
+from caffe_compat.solver.feeding import Feed, fed_inputs
 from caffe_compat.solver.log import Listener, Log
 from caffe_compat.solver.losses import LossMeter
+from caffe_compat.solver.nets import build_nets
 from caffe_compat.solver.policies import make_schedule
-from caffe_compat.solver.resume import net_seed
+from caffe_compat.solver.precision import Precision
 from caffe_compat.solver.sharing import share_trained_layers
 from caffe_compat.solver.signals import Signals
 from caffe_compat.solver.snapshot import check_prefix
@@ -26,8 +30,6 @@ from caffe_compat.solver.updater import Updater
 from caffe_compat.weights import hdf5, load_weights
 from caffe_compat.weights.load import Weights
 
-Feed = Callable[[], Mapping[str, Tensor]]
-
 
 class Solver:
     """Trains a net. ``Solver("solver.prototxt").solve()`` is ``caffe train``.
@@ -35,9 +37,10 @@ class Solver:
     path_or_text: the solver's prototxt, a file, its text, or what ``read_solver`` returns. weights: files to start
     from. snapshot: a .solverstate to continue from. device: where the nets lie. level, stages: added to the train
     net's state. seed: instead of the file's random_seed. log: called with every ``log.Event``; default: prints
-    Caffe's lines to stderr. strict: unknown fields of the files are errors. channels_last: convolutions keep their
-    blobs in memory with the channels last, often faster, but torch's sums over such blobs (bias gradients, BatchNorm)
-    then round more coarsely on the CPU.
+    Caffe's lines to stderr. strict: unknown fields of the files are errors. channels_last: how convolutions keep their
+    blobs in memory, often faster; but torch's sums over such blobs round more coarsely on the CPU. precision: fp32,
+    bf16 or fp16 (``Precision``); compile, cuda_graphs: how the train net runs (``Passes``). ranks: processes that train
+    together (``Ranks``); each makes its own Solver.
 
     ``net``, ``test_nets``: the nets; the test nets use the train net's blobs. ``iter``: the number of updates done.
     ``feed``: gives the inputs of a train net with Input layers, called once per forward pass; ``test_feeds``: the same
@@ -62,6 +65,10 @@ class Solver:
         snapshot: str | os.PathLike[str] | None = None,
         strict: bool = False,
         channels_last: bool = False,
+        precision: str = "fp32",
+        compile: bool = False,
+        cuda_graphs: bool = False,
+        ranks: Ranks | None = None,
     ) -> None:
         if weights and snapshot:
             raise SolverError("weights and snapshot are both given; accepted: one of them, to start or to continue")
@@ -69,21 +76,16 @@ class Solver:
             path_or_text if isinstance(path_or_text, Document) else read_solver(path_or_text, strict=strict)
         )
         self.param = self.document.message
+        self.ranks = ranks or Ranks()
         plans = config.check_solver(self.document, level, stages, strict)
         self._check_prefix(self.param.snapshot > 0)
-        self.log = Log(log)
-        self.seed, drawn = config.choose_seed(self.param, seed)
+        self.log = Log(log if self.ranks.first else lambda event: None)
+        seed, drawn = config.choose_seed(self.param, seed)
         self.log.notes(config.notes(self.document, plans) + [drawn] * bool(drawn))
-        torch.manual_seed(self.seed)
+        self.seed = self.ranks.same(seed)
+        torch.manual_seed(self.seed + self.ranks.index)
         self.device = torch.device(device)
-        self.net, *self.test_nets = [
-            Net(plan.document, plan.phase, plan.level, plan.stages, self.device, net_seed(self.seed, index))
-            for index, plan in enumerate(plans)
-        ]
-        if channels_last:
-            self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        for test_net in self.test_nets:
-            share_trained_layers(self.net, test_net)
+        self.net, self.test_nets = build_nets(plans, self.seed, self.device, channels_last, self.ranks)
         if state.writes_hdf5(self):
             hdf5.check_names(self.net)
         self.iter = 0
@@ -94,13 +96,16 @@ class Solver:
         self.callbacks: list[Callable[[Solver], None]] = []
         self.schedule = make_schedule(self.param)
         self.updater = Updater(self.net.learnable, self.param)
-        self.losses = LossMeter(self.param.average_loss, self.device, self.log.not_finite)
+        self.losses = LossMeter(self.param.average_loss, self.device, self.log.not_finite, self.ranks)
+        self.precision = Precision(precision, self.net, self.device)
+        self.passes = Passes(self.net, self.precision, compile, cuda_graphs, self.log.notes)
         self._displayed = 0
         self._failure: CaffeCompatError | None = None
         for path in config.weight_files(self.document, weights):
             self.log.loaded(str(path), load_weights(self.net, path))
         if snapshot:
             self.restore(snapshot)
+        self.ranks.equalize([entry.tensor for entry in self.net.learnable])
 
     # ---- the loop
 
@@ -112,7 +117,7 @@ class Solver:
         self._started = time.perf_counter()
         stop = self.iter + iterations
         while self.iter < stop:
-            self.updater.clear()
+            self.updater.clear(self.passes.keeps_gradients)
             if self._due(self.param.test_interval) and (self.iter > 0 or self.param.test_initialization):
                 self.test_all()
                 if self.stopped:
@@ -125,7 +130,7 @@ class Solver:
             self.iter += 1
             for callback in self.callbacks:
                 callback(self)
-            request = self.action()
+            request = self.ranks.agree(self.action())
             if self._due(self.param.snapshot) or request == "snapshot":
                 self._try_snapshot()
             if request == "stop":
@@ -162,7 +167,6 @@ class Solver:
 
     def snapshot(self) -> str:
         """Write ``PREFIX_iter_N.caffemodel`` and ``.solverstate``; the path of the latter. Raises CaffeCompatError."""
-        self._check_prefix(True)
         return state.take_snapshot(self)
 
     def restore(self, path: str | os.PathLike[str]) -> None:
@@ -179,11 +183,8 @@ class Solver:
         """The passes of an iteration, whose gradients add up; the outputs of the last pass."""
         losses = []
         for _ in range(self.param.iter_size):
-            outputs = self.net(**self._inputs(self.net, self.feed))
-            loss = self.net.loss
-            if loss.requires_grad:
-                loss.backward()
-            losses.append(loss.detach())
+            outputs, loss = self.passes(fed_inputs(self.net, self.feed, self.device))
+            losses.append(loss)
         self.losses.add(self.iter, losses)
         return outputs
 
@@ -194,7 +195,9 @@ class Solver:
             self.log.multistep(self.iter, self.schedule.current_step)
         if display:
             self.log.lr(self.iter, rate)
-        self.updater.apply(rate, self.iter)
+        gradients = self.updater.gradients
+        self.ranks.average(gradients)
+        self.updater.apply(rate, self.iter, skip=self.precision.unscale(gradients))
         if display and self.updater.clip_norm is not None and self.updater.clip_norm > self.updater.clip:
             self.log.clip(float(self.updater.clip_norm), self.updater.clip)
 
@@ -207,10 +210,11 @@ class Solver:
         self.log.outputs(self.net, "train", {name: top.flatten().tolist() for name, top in outputs.items()})
 
     def _test(self, index: int) -> Means:
-        net, feed = self.test_nets[index], self.test_feeds.get(index)
+        net = self.test_nets[index]
+        inputs = partial(fed_inputs, net, self.test_feeds.get(index), self.device)
         self.log.testing(self.iter, index)
         share_trained_layers(self.net, net)
-        scores = run_test(net, self.param.test_iter[index], lambda: self._inputs(net, feed), self._heed_requests)
+        scores = run_test(net, self.param.test_iter[index], inputs, self._heed_requests)
         if scores is None:
             self.log.test_interrupted()
             return {}
@@ -223,29 +227,18 @@ class Solver:
         """Caffe's last look at the loss and at the test nets, after the last update."""
         if self._due(self.param.display):
             with torch.no_grad():
-                self.net(**self._inputs(self.net, self.feed))
+                self.net(**fed_inputs(self.net, self.feed, self.device))
             self.losses.add(self.iter, [self.net.loss])
             self.log.loss(self.iter, self.losses.average)
         if self._due(self.param.test_interval):
             self.test_all()
 
-    def _inputs(self, net: Net, feed: Feed | None) -> dict[str, Tensor]:
-        """What the net's Input layers are fed with, on the device."""
-        if not net.inputs:
-            return {}
-        if feed is None:
-            raise SolverError(
-                f"the {net.phase} net has Input layers ({', '.join(net.inputs)}), and nobody feeds them; set "
-                "solver.feed (for test net i solver.test_feeds[i]) to a function that returns a dict of tensors"
-            )
-        return {name: blob.to(self.device, non_blocking=True) for name, blob in feed().items()}
-
     def _due(self, interval: int) -> bool:
         return bool(interval) and self.iter % interval == 0
 
     def _heed_requests(self) -> bool:
-        """What is asked for during a test; whether to stop."""
-        while request := self.action():
+        """What is asked for during a test; whether to stop. Several ranks heed it after their next iteration."""
+        while self.ranks.count == 1 and (request := self.action()):
             if request == "snapshot":
                 self._try_snapshot()
             else:
@@ -262,5 +255,5 @@ class Solver:
             self._failure = error
 
     def _check_prefix(self, wanted: bool) -> None:
-        if wanted:
+        if wanted and self.ranks.first:
             check_prefix(self.param.snapshot_prefix, self.document.source)

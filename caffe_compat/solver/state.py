@@ -21,10 +21,18 @@ def writes_hdf5(solver: Solver) -> bool:
 
 
 def take_snapshot(solver: Solver) -> str:
-    """Write model and state of the solver's iteration; the path of the state. Raises CaffeCompatError."""
+    """Write model and state of the solver's iteration; the path of the state. Raises CaffeCompatError.
+
+    All ranks call it, the first one writes.
+    """
     model, path = snapshot.snapshot_paths(solver.param.snapshot_prefix, solver.iter, writes_hdf5(solver))
     state = pb.SolverState(iter=solver.iter, learned_net=model, current_step=solver.schedule.current_step)
-    state.resume.CopyFrom(resume_message(_nets(solver), solver.seed, solver.losses.state))
+    state.resume.CopyFrom(resume_message(_nets(solver), solver.seed, solver.losses.state, solver.ranks))
+    if scale := solver.precision.state:
+        state.resume.loss_scale, state.resume.loss_scale_age = scale
+    if not solver.ranks.first:
+        return path
+    snapshot.check_prefix(solver.param.snapshot_prefix, solver.document.source)
     solver.log.snapshot(model, path)
     snapshot.write_snapshot(solver.net, state, solver.updater.history, model, path)
     return path
@@ -40,9 +48,12 @@ def restore(solver: Solver, path: str | os.PathLike[str]) -> None:
     solver.iter = stored.message.iter
     solver.schedule.current_step = stored.message.current_step
     if stored.message.HasField("resume"):
-        resume(stored.message.resume, _nets(solver), solver.seed)
-        solver.seed = stored.message.resume.random_seed
-        solver.losses.restore(stored.message.resume.recent_loss)
+        saved = stored.message.resume
+        resume(saved, _nets(solver), solver.seed, solver.ranks, solver.device)
+        solver.seed = saved.random_seed
+        solver.losses.restore(saved.recent_loss)
+        if saved.HasField("loss_scale"):
+            solver.precision.restore(saved.loss_scale, saved.loss_scale_age)
 
 
 def _nets(solver: Solver) -> dict[str, Net]:

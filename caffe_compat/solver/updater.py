@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from caffe_compat.net import LearnableParam
+from caffe_compat.solver.precision import void_where
 from caffe_compat.solver.updates import RULES, Tensors, float32
 
 
@@ -39,15 +40,31 @@ class Updater:
         self.l1 = param.regularization_type == "L1"
         self.clip_norm: Tensor | None = None
 
-    def clear(self) -> None:
-        """Forget the gradients of the last iteration."""
+    @property
+    def gradients(self) -> Tensors:
+        """Those that there are."""
+        return [param.grad for param in self.params if param.grad is not None]
+
+    def clear(self, keep: bool = False) -> None:
+        """Forget the gradients of the last iteration; with ``keep`` they become zeros where they lie."""
+        if keep and self.gradients:
+            torch._foreach_zero_(self.gradients)
+            return
         for param in self.params:
             param.grad = None
 
     @torch.no_grad()
-    def apply(self, rate: float, iteration: int) -> None:
-        """Update the parameters with their gradients; ``rate``: the iteration's learning rate."""
-        gradients = [param.grad for param in self.params if param.grad is not None]
+    def apply(self, rate: float, iteration: int, skip: Tensor | None = None) -> None:
+        """Update the parameters with their gradients; ``rate``: the iteration's learning rate.
+
+        ``skip``: a scalar on the device; where it is not 0, parameters and history stay what they are.
+        """
+        trained = [self.params[i] for group in self.groups for i in group.indices]
+        with void_where(skip, [*trained, *self.history]):
+            self._apply(rate, iteration)
+
+    def _apply(self, rate: float, iteration: int) -> None:
+        gradients = self.gradients
         if self.clip >= 0 and gradients:
             self._clip(gradients)
         if self.normalization != 1 and gradients:

@@ -1,0 +1,52 @@
+"""Where a solver's nets get their batches from: the caller's feeds, and the sources of data layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from caffe_compat.data.staging import StagedSource
+from caffe_compat.errors import SolverError
+from caffe_compat.layers.data import SourceLayer
+from caffe_compat.layers.source import SharedSource, Source
+from caffe_compat.net import Net
+from caffe_compat.solver.distributed import Ranks
+
+Feed = Callable[[], Mapping[str, Tensor]]
+
+
+def fed_inputs(net: Net, feed: Feed | None, device: torch.device) -> dict[str, Tensor]:
+    """What the net's Input layers are fed with, on the device. Raises SolverError where nobody feeds them."""
+    if not net.inputs:
+        return {}
+    if feed is None:
+        raise SolverError(
+            f"the {net.phase} net has Input layers ({', '.join(net.inputs)}), and nobody feeds them; set "
+            "solver.feed (for test net i solver.test_feeds[i]) to a function that returns a dict of tensors"
+        )
+    return {name: blob.to(device, non_blocking=True) for name, blob in feed().items()}
+
+
+def prepared(source: Source, ranks: Ranks, device: torch.device) -> Source:
+    """The source of a train net: this rank's share of it, copied to the GPU ahead of time."""
+    if isinstance(source, SharedSource | StagedSource):
+        return source
+    if ranks.count > 1:
+        source = source.share(ranks.index, ranks.count)
+    return StagedSource(source, device) if device.type == "cuda" else source
+
+
+def prepare_sources(net: Net, ranks: Ranks, device: torch.device) -> None:
+    """``prepared`` for all data layers of a train net."""
+    for node in net.nodes:
+        if isinstance(node.layer, SourceLayer) and node.layer.source is not None:
+            node.layer.source = prepared(node.layer.source, ranks, device)
+
+
+def stage_next(net: Net) -> None:
+    """Begin to copy the next batch of every source that can do so, while the device computes."""
+    for source in net.sources.values():
+        if isinstance(source, StagedSource):
+            source.stage()
