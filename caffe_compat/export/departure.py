@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from caffe_compat.export.difference import relative_difference
 from caffe_compat.export.graph import tensor_info
 from caffe_compat.export.probes import Probe
 from caffe_compat.export.reference import run_layers
@@ -24,8 +25,6 @@ def first_departure(
 
     Large files with external data are loaded whole.
     """
-    from caffe_compat.export.verify import relative_difference
-
     loaded = onnx.load_from_string(model) if isinstance(model, bytes) else onnx.load(os.fspath(model))
     blobs = _blob_values(net, loaded)
     found = _run(loaded, [name for _, _, name in blobs], probe.graph, threads)

@@ -12,6 +12,7 @@ import onnx
 
 from caffe_compat.errors import ExportError, NetError
 from caffe_compat.export.departure import first_departure
+from caffe_compat.export.difference import relative_difference
 from caffe_compat.export.preprocessing import Preprocessing, from_metadata
 from caffe_compat.export.probes import input_shapes, random_inputs
 from caffe_compat.export.reference import run_net
@@ -125,18 +126,6 @@ def verify(
     if not report.comparisons:
         raise ExportError(f"{name} cannot be compared:\n" + "\n".join(report.notes))
     return report
-
-
-def relative_difference(found: np.ndarray, expected: np.ndarray) -> tuple[float, float]:
-    """(largest difference, the same as a part of the largest absolute value expected); infinite for other shapes."""
-    if found.shape != expected.shape or not np.array_equal(np.isnan(found), np.isnan(expected)):
-        return float("inf"), float("inf")
-    same = (found == expected) | np.isnan(expected)
-    with np.errstate(invalid="ignore"):
-        off = np.where(same, 0.0, np.abs(found.astype(np.float64) - expected))
-    largest = float(np.abs(expected[np.isfinite(expected)]).max(initial=0.0))
-    difference = float(off.max(initial=0.0))
-    return difference, difference / largest if largest else difference
 
 
 def _compare(name: str, batch: int | None, found: np.ndarray, expected: np.ndarray) -> Comparison:
