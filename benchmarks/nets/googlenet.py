@@ -59,8 +59,9 @@ def _conv(channels: int, filters: int, kernel: int, stride: int = 1) -> list[nn.
 
 
 class Inception(nn.Module):
-    def __init__(self, channels: int, one: int, reduce3: int, three: int, reduce5: int, five: int, project: int) -> None:
+    def __init__(self, channels: int, *widths: int) -> None:
         super().__init__()
+        one, reduce3, three, reduce5, five, project = widths
         self.one = nn.Sequential(*_conv(channels, one, 1))
         self.three = nn.Sequential(*_conv(channels, reduce3, 1), *_conv(reduce3, three, 3))
         self.five = nn.Sequential(*_conv(channels, reduce5, 1), *_conv(reduce5, five, 5))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+
 class Writer:
     """Collects layers; ``text`` is the prototxt. The first layers are the inputs ``data`` and ``label``."""
 
@@ -24,12 +25,12 @@ class Writer:
         return tops[0]
 
     def conv(self, name: str, x: str, filters: int, kernel: int, rest: str = "", phase: str = "") -> str:
-        filler = 'weight_filler { type: "msra" }' + ("" if "bias_term" in rest else ' bias_filler { value: 0.1 }')
+        filler = 'weight_filler { type: "msra" }' + ("" if "bias_term" in rest else " bias_filler { value: 0.1 }")
         fields = f"convolution_param {{ num_output: {filters} kernel_size: {kernel} {rest} {filler} }}"
         return self.layer(name, "Convolution", [x], [name], fields, phase)
 
-    def inner(self, name: str, x: str, outputs: int, phase: str = "", filler: str = 'type: "gaussian" std: 0.01') -> str:
-        fields = f"inner_product_param {{ num_output: {outputs} weight_filler {{ {filler} }} }}"
+    def inner(self, name: str, x: str, outputs: int, phase: str = "") -> str:
+        fields = f'inner_product_param {{ num_output: {outputs} weight_filler {{ type: "gaussian" std: 0.01 }} }}'
         return self.layer(name, "InnerProduct", [x], [name], fields, phase)
 
     def relu(self, x: str, phase: str = "") -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch.nn.functional as F
 from torch import Tensor
 
+from caffe_compat.layers.base import Shape
 from caffe_compat.layers.registry import register_layer
 from caffe_compat.layers.sliding_kernel import SlidingKernel
 
@@ -32,6 +34,10 @@ class Convolution(SlidingKernel):
     missing; a dilation of 0 is taken, and adds up the taps.
     """
 
+    def setup(self, *bottom_shapes: Shape) -> None:
+        super().setup(*bottom_shapes)
+        self.least = [self.extent(i) - 2 * pad for i, pad in enumerate(self.pad)]
+
     def weight_channels(self) -> tuple[int, int]:
         return self.num_output, self.channels // self.group
 
@@ -44,11 +50,10 @@ class Convolution(SlidingKernel):
 
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         convolution = (F.conv1d, F.conv2d, F.conv3d)[x.dim() - 3]
-        overhang = [self.overhang(i, size) for i, size in enumerate(x.shape[2:])] if self.spatial_axes else []
-        if any(overhang):
+        if any(map(operator.lt, x.shape[2:], self.least)):
+            overhang = [self.overhang(i, size) for i, size in enumerate(x.shape[2:])]
             x = F.pad(x, [side for over in reversed(overhang) for side in (0, over)])
-        dilation = [d or 1 for d in self.dilation]
-        return convolution(x, weight, bias, self.stride or 1, self.pad or 0, dilation or 1, self.group)
+        return convolution(x, weight, bias, self.stride or 1, self.pad or 0, self.steps, self.group)
 
     def lower_convolve(
         self, g: GraphBuilder, x: Value, sizes: Sequence[int | None], weight: Value, bias: Value | None
@@ -77,8 +82,7 @@ class Deconvolution(SlidingKernel):
 
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         transposed = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[x.dim() - 3]
-        dilation = [d or 1 for d in self.dilation]
-        return transposed(x, weight, bias, self.stride or 1, self.pad or 0, 0, self.group, dilation or 1)
+        return transposed(x, weight, bias, self.stride or 1, self.pad or 0, 0, self.group, self.steps)
 
     def lower_convolve(
         self, g: GraphBuilder, x: Value, sizes: Sequence[int | None], weight: Value, bias: Value | None

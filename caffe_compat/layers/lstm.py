@@ -39,13 +39,16 @@ class LSTM(Recurrent):
     Refused: num_output below 1, x with fewer than three axes, another count of bottoms or tops, other shapes.
 
     Differs from torch: gates are ordered i, f, o, g (torch: i, f, g, o), there is one bias, and ``cont``. torch's
-    fused LSTM cannot begin a sequence in the middle, and whether it must is known from cont's values alone; so all
-    steps' inputs are one matrix product, and a loop over T does the rest. The gradient at f: see LSTMUnit. Differs
+    fused LSTM cannot begin a sequence in the middle, and whether it must is known from cont's values alone. On a CPU
+    they are looked at, and it is used where all sequences begin at the first step (and without x_static); elsewhere
+    all steps' inputs are one matrix product, and a loop over T does the rest. The gradient at f: see LSTMUnit. Differs
     from Caffe: T may change from pass to pass.
     """
 
     bottoms, tops = Between(2, 5), Between(1, 3)
     states, gates = ("h", "c"), 4
+    W_xc: Tensor
+    b_c: Tensor
     W_hc: Tensor
 
     def setup(self, *bottom_shapes: Shape) -> None:
@@ -56,10 +59,31 @@ class LSTM(Recurrent):
         top, cell = _Steps.apply(products, self.W_hc, cont, *states)
         return top, (top[-1], cell)
 
+    def run_at_once(self, x: Tensor, cont: Tensor, states: list[Tensor]) -> tuple[Tensor, Sequence[Tensor]] | None:
+        """By torch's LSTM, on a CPU, where no sequence begins after the first step (a GPU would have to be asked)."""
+        plain = x.device.type == "cpu" and x.dtype == self.W_hc.dtype == torch.float32 and not self.has_static
+        if not plain or torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"):
+            return None
+        if not (cont[1:] == 1).all() or not ((cont[0] == 0) | (cont[0] == 1)).all():
+            return None
+        if x.shape[-1] != self.W_xc.shape[1]:
+            return None  # which ``run``'s way refuses
+        weights = [_torch_gates(blob) for blob in (self.W_xc, self.W_hc, self.b_c)]
+        before = [(state * cont[0]).unsqueeze(0) for state in states]
+        train = torch.is_grad_enabled()
+        top, *last = torch.lstm(x, before, [*weights, torch.zeros_like(self.b_c)], True, 1, 0.0, train, False, False)
+        return top, [state.squeeze(0) for state in last]
+
     def lower_step(self, g: GraphBuilder, states: list[Value], products: Value, cont: Value) -> Sequence[Value]:
         hidden, cell = states
         gates = lower_hidden(g, hidden, cont, self.W_hc, products)
         return lower_step(g, cell, gates, cont, self.num_output, axis=1)[::-1]
+
+
+def _torch_gates(blob: Tensor) -> Tensor:
+    """Caffe's rows i, f, o, g in torch's order i, f, g, o."""
+    i, f, o, g = blob.chunk(4)
+    return torch.cat((i, f, g, o))
 
 
 class _Steps(torch.autograd.Function):

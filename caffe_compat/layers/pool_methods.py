@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from caffe_compat.layers.windows import Grid
+from caffe_compat.layers.windows import Grid, Window
 
 if TYPE_CHECKING:
     from caffe_compat.export.graph import GraphBuilder, Value
@@ -18,9 +19,33 @@ LOWEST = torch.finfo(torch.float32).min
 
 
 def max_pool(x: Tensor, grid: Grid) -> Tensor:
+    if _is_plain_inference(x):
+        lowest = -math.inf if torch_agrees(grid) else _lowest(x)
+        return _running_max(_running_max(x, 2, grid.rows, lowest), 3, grid.columns, lowest)
     if torch_agrees(grid):
         return F.max_pool2d(x, grid.kernel, grid.stride, grid.pad, ceil_mode=grid.ceil)
     return F.max_pool2d(_padded(x, grid, _lowest(x)), grid.kernel, grid.stride)
+
+
+def _is_plain_inference(x: Tensor) -> bool:
+    """No gradient is asked for, on a CPU, in rows: then torch's kernel, element by element, is the slow way."""
+    plain = x.device.type == "cpu" and x.is_floating_point() and x.is_contiguous()
+    return plain and not (x.requires_grad and torch.is_grad_enabled()) and not torch.compiler.is_compiling()
+
+
+def _running_max(x: Tensor, axis: int, windows: Window, lowest: float) -> Tensor:
+    """Maxima over windows along one axis: each of a window's places is one pass over whole rows."""
+    top = x.new_full((*x.shape[:axis], windows.number, *x.shape[axis + 1 :]), lowest)
+    for place in range(windows.kernel):
+        offset, stride = place - windows.pad, windows.stride
+        first = max(0, -(offset // stride))
+        count = min(windows.number, (windows.size - 1 - offset) // stride + 1) - first
+        if count > 0:
+            start = first * stride + offset
+            part = top.narrow(axis, first, count)
+            rows = slice(start, start + (count - 1) * stride + 1, stride)
+            torch.maximum(part, x[:, :, rows] if axis == 2 else x[:, :, :, rows], out=part)
+    return top
 
 
 def max_pool_with_position(x: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:

@@ -71,6 +71,7 @@ class Pooling(Layer):
         self.stride = pair("stride", stride, stride_h, stride_w, default=1, least=1)
         self.pad = pair("pad", pad, pad_h, pad_w, default=0, least=0)
         self._check_pad()
+        self.usual: Grid | None = None  # the windows over the bottom that the layer was built for
 
     def _kernel(self, size: int | None, h: int | None, w: int | None) -> tuple[int, int] | None:
         """The kernel; None with global_pooling. Raises NetError."""
@@ -121,9 +122,12 @@ class Pooling(Layer):
                 f"kernel {list(grid.kernel)}, stride {list(self.stride)}, pad {list(self.pad)} do not fit; "
                 "give a larger bottom, or change one of these"
             )
+        self.usual = grid
 
     def grid(self, height: int, width: int) -> Grid:
         """The windows over an image, by Caffe's rule of rounding and clipping."""
+        if self.usual and (self.usual.rows.size, self.usual.columns.size) == (height, width):
+            return self.usual
         kernels = self.kernel or (height, width)
         rows, columns = (self._windows(i, size, kernels[i]) for i, size in enumerate((height, width)))
         return Grid(rows, columns, self.ceil)

@@ -102,20 +102,31 @@ class Recurrent(Layer):
 
     def forward(self, x: Tensor, cont: Tensor, *rest: Tensor) -> Tensor | tuple[Tensor, ...]:
         self._check_shapes([tuple(bottom.shape) for bottom in (x, cont, *rest)])
-        weight, bias, static = self.input_blobs
-        products = self._product(x.flatten(2), weight, bias)
-        if self.has_static:
-            products = products + self._product(rest[0].flatten(1), static)
-        cont = cont.detach().to(products.dtype).unsqueeze(-1)
+        cont = cont.detach().to(x.dtype).unsqueeze(-1)
         if self.expose_hidden:
             given = [state.detach().squeeze(0) for state in rest[self.has_static :]]
-            top, last = self.run(products, cont, given)
+            top, last = self._run(x, cont, rest, given)
             return top, *(state.detach().unsqueeze(0) for state in last)
-        top, last = self.run(products, cont, [self._carried(name, products) for name in self.states])
+        top, last = self._run(x, cont, rest, [self._carried(name, x) for name in self.states])
         for name, state in zip(self.states, last, strict=True):
             if not state.is_meta:  # inferring shapes leaves the state alone
                 setattr(self, f"last_{name}", state.detach().clone())
         return top
+
+    def _run(
+        self, x: Tensor, cont: Tensor, rest: Sequence[Tensor], states: list[Tensor]
+    ) -> tuple[Tensor, Sequence[Tensor]]:
+        if (done := self.run_at_once(x.flatten(2), cont, states)) is not None:
+            return done
+        weight, bias, static = self.input_blobs
+        products = self._product(x.flatten(2), weight, bias)
+        if self.has_static:
+            products = products + self._product(rest[0].flatten(1), static)
+        return self.run(products, cont, states)
+
+    def run_at_once(self, x: Tensor, cont: Tensor, states: list[Tensor]) -> tuple[Tensor, Sequence[Tensor]] | None:
+        """What ``run`` returns, by a faster way from the input (T, N, inputs); None where there is none."""
+        return None
 
     def _product(self, x: Tensor, weight: str, bias: str | None = None) -> Tensor:
         matrix = getattr(self, weight)
@@ -130,13 +141,13 @@ class Recurrent(Layer):
         """
         raise NotImplementedError
 
-    def _carried(self, name: str, products: Tensor) -> Tensor:
+    def _carried(self, name: str, x: Tensor) -> Tensor:
         """The state that the last pass left for as many streams; zeros where there is none."""
         last: Tensor | None = getattr(self, f"last_{name}")
-        streams = products.shape[1]
-        if last is None or products.is_meta or len(last) < streams:
-            return products.new_zeros(streams, self.num_output)
-        return last[:streams].to(products, copy=True)
+        streams = x.shape[1]
+        if last is None or x.is_meta or len(last) < streams:
+            return x.new_zeros(streams, self.num_output)
+        return last[:streams].to(x, copy=True)
 
     def reset(self) -> None:
         """The next pass begins with states of zero, as the first one did (Caffe: RecurrentLayer::Reset)."""

@@ -83,6 +83,8 @@ class SlidingKernel(Layer):
         self.stride = per_axis("stride", *self._stride, self.spatial_axes, least=1, default=1)
         self.pad = per_axis("pad", *self._pad, self.spatial_axes, least=0, default=0)
         self.dilation = per_axis("dilation", self._dilation, None, None, self.spatial_axes, least=0, default=1)
+        self.steps = [d or 1 for d in self.dilation] or [1]
+        self.stacked = [2 + i for i, d in enumerate(self.dilation) if d == 0]
         self.channels = shape[self.channel_axis]
         if self.channels == 0 or self.channels % self.group:
             raise NetError(
@@ -124,12 +126,11 @@ class SlidingKernel(Layer):
     # ---- mathematics
 
     def forward(self, *bottoms: Tensor) -> Tensor | tuple[Tensor, ...]:
-        tops = tuple(self._one(x) for x in bottoms)
-        return tops if len(tops) > 1 else tops[0]
+        return self._one(bottoms[0]) if len(bottoms) == 1 else tuple(self._one(x) for x in bottoms)
 
     def _one(self, x: Tensor) -> Tensor:
         axis, shape = self.channel_axis, x.shape
-        if x.dim() != axis + 1 + self.spatial_axes or shape[axis] != self.channels:
+        if len(shape) != axis + 1 + self.spatial_axes or shape[axis] != self.channels:
             raise NetError(
                 f"the bottom has shape {list(shape)}; accepted: {axis + 1 + self.spatial_axes} axes, of which axis "
                 f"{axis} has {self.channels} channels"
@@ -144,13 +145,9 @@ class SlidingKernel(Layer):
     def _coefficients(self) -> tuple[Tensor, Tensor | None]:
         """Weights and bias as torch wants them: a kernel axis at least; taps that dilation 0 stacks are one tap."""
         weight = self.weight if self.spatial_axes else self.weight.unsqueeze(-1)
-        stacked = self._stacked_axes()
-        if stacked:
-            weight = weight.sum(stacked, keepdim=True)
+        if self.stacked:
+            weight = weight.sum(self.stacked, keepdim=True)
         return weight, self.bias if self.bias_term else None
-
-    def _stacked_axes(self) -> list[int]:
-        return [2 + i for i, dilation in enumerate(self.dilation) if dilation == 0]
 
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """The layer for one batch axis and 1 to 3 spatial axes."""
@@ -158,8 +155,8 @@ class SlidingKernel(Layer):
 
     def lower(self, g: GraphBuilder, *bottoms: Value) -> Value | tuple[Value, ...]:
         weight = g.param(self.weight) if self.spatial_axes else g.unsqueeze(g.param(self.weight), 2)
-        if self._stacked_axes():
-            weight = g.reduce("Sum", weight, self._stacked_axes())
+        if self.stacked:
+            weight = g.reduce("Sum", weight, self.stacked)
         bias = g.param(self.bias) if self.bias_term else None
         tops = tuple(self._lower_one(g, x, weight, bias) for x in bottoms)
         return tops if len(tops) > 1 else tops[0]
@@ -184,11 +181,10 @@ class SlidingKernel(Layer):
     def window_attributes(self) -> dict[str, Any]:
         """The attributes that ONNX's Conv and ConvTranspose share, without the pads."""
         kernel = [1 if d == 0 else k for k, d in zip(self.kernel, self.dilation, strict=True)]
-        dilation = [d or 1 for d in self.dilation]
         return {
             "kernel_shape": kernel or [1],
             "strides": list(self.stride) or [1],
-            "dilations": dilation or [1],
+            "dilations": self.steps,
             "group": self.group,
         }
 

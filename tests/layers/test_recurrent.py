@@ -246,3 +246,24 @@ def test_other_inputs_than_the_weights_take_are_refused() -> None:
     layer = made(LSTM(num_output=D), X, BEGINS)
     with pytest.raises(NetError, match="W_xc takes 3 inputs for each stream, the bottom has 2"):
         layer(X[:, :, :2], BEGINS)
+
+
+def test_lstm_at_once_and_step_by_step_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    cont = torch.ones(T, N)
+    cont[0, 1] = 0
+    layer = made(LSTM(num_output=D), X, cont)
+    at_once, found = layer.run_at_once, []
+    for step_by_step in (False, True):
+        if step_by_step:
+            monkeypatch.setattr(layer, "run_at_once", lambda *args: None)
+        else:
+            assert at_once(X, cont.unsqueeze(-1), [torch.ones(N, D)] * 2) is not None
+        layer.reset()
+        layer.zero_grad()
+        x = X.clone().requires_grad_()
+        layer(x, GOES_ON)
+        (layer(x, cont) * values(T, N, D, seed=5)).sum().backward()
+        found.append([x.grad, layer.last_h, layer.last_c, *(blob.grad for blob in layer.blobs)])
+    torch.testing.assert_close(*found)
+    assert at_once(X, BEGINS.unsqueeze(-1), [torch.ones(N, D)] * 2) is None
+    assert at_once(X, cont.unsqueeze(-1) / 2, [torch.ones(N, D)] * 2) is None
