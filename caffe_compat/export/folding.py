@@ -83,7 +83,7 @@ class _Graph:
 
     def apply(self, conv: onnx.NodeProto, node: onnx.NodeProto, scale: np.ndarray, shift: np.ndarray) -> None:
         weights = self.constant(conv.input[1])
-        old = self.constant(conv.input[2]) if len(conv.input) > 2 else np.float64(0)
+        old = self.constant(conv.input[2]) if len(conv.input) > 2 and conv.input[2] else np.float64(0)
         assert weights is not None
         assert old is not None
         spread = scale.reshape(-1, *[1] * (weights.ndim - 1))

@@ -70,7 +70,10 @@ class GraphBuilder:
         name = self.unique(self._here(op_type))
         outputs = [Value(name if i == 0 else f"{name}:{i}") for i in range(num_outputs)]
         kept = {key: value for key, value in attributes.items() if value is not None}
-        self.nodes.append(helper.make_node(op_type, [i or "" for i in inputs], outputs, name=name, **kept))
+        given = [i or "" for i in inputs]
+        while given and not given[-1]:
+            given.pop()
+        self.nodes.append(helper.make_node(op_type, given, outputs, name=name, **kept))
         return outputs[0] if num_outputs == 1 else tuple(outputs)
 
     def const(self, value: Any, dtype: str = "float32") -> Value:

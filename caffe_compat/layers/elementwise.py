@@ -77,7 +77,7 @@ class Clip(Layer):
         self.max = max
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.clamp(x, self.min, self.max) if self.min <= self.max else torch.full_like(x, self.min)
+        return torch.clamp(x, self.min, self.max) if self.min <= self.max else x.detach().clamp(self.min, self.min)
 
     def lower(self, g: GraphBuilder, x: Value) -> Value:
         highest = self.max if self.min <= self.max else self.min

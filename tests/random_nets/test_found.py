@@ -25,6 +25,13 @@ def inputs(*shapes: tuple[int, ...]) -> str:
 
 
 NETS = {
+    "folding into a convolution without a bias": inputs((2, 3, 5, 4))
+    + 'layer { name: "c" type: "Convolution" bottom: "b0" top: "c" convolution_param { num_output: 2 kernel_size: 2 '
+    "bias_term: false } }\n"
+    'layer { name: "p" type: "Power" bottom: "c" top: "p" power_param { shift: 1 } }',
+    "Clip with its bounds exchanged keeps NaN": inputs((1, 4))
+    + 'layer { name: "log" type: "Log" bottom: "b0" top: "t" }\n'  # NaN below 0
+    'layer { name: "clip" type: "Clip" bottom: "t" top: "u" clip_param { min: 1 max: -1 } }',
     "a dummy blob follows the net to float64": 'layer { name: "d" type: "DummyData" top: "d" dummy_data_param { '
     "shape { dim: 3 dim: 4 } data_filler { value: 0.5 } } }\n"
     'layer { name: "p" type: "PReLU" bottom: "d" top: "t" }',

@@ -13,7 +13,7 @@ from tests.random_nets.draw import SOURCES, nets
 from tests.random_nets.proposals import PROPOSALS
 
 SHORT = settings(
-    max_examples=110, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=75, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
 )
 
 
