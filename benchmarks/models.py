@@ -129,7 +129,7 @@ def train(name: str, ours: Solver, step: Callable[[], Tensor], optimizer: torch.
     entries = zip(ours.net.learnable, ours.updater.history, strict=True)
     history = [(entry, mine) for entry, mine in entries if entry.lr_mult]
     for (entry, mine), theirs in zip(history, remembered, strict=True):
-        assert_equal(f"{name}: {entry.layer}'s history", mine / RATE, theirs.view_as(mine), 1e-3)
+        assert_equal(f"{name}: {entry.layer}'s history", mine / RATE, theirs.view_as(mine), 1e-2)  # a maximum may lie elsewhere
     compare(f"{name:<12} train  ", lambda: ours.step(1), step, rounds)
 
 
