@@ -82,7 +82,7 @@ class Passes:
             self._trusted = True
             return result
         except _compiler_errors() as error:
-            self._tell([f"the net runs without torch.compile, which failed: {_first_line(error)}"])
+            self._tell([f"the net runs without torch.compile, which failed: {_first_lines(error)}"])
             self._compute = None
             for param, gradient in zip(self._net.parameters(), gradients, strict=True):
                 param.grad = gradient
@@ -164,5 +164,6 @@ def _compiler_errors() -> tuple[type[Exception], ...]:
     return TorchDynamoException, InductorError
 
 
-def _first_line(error: Exception) -> str:
-    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+def _first_lines(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2]) or type(error).__name__

@@ -72,9 +72,7 @@ class Solver:
     ) -> None:
         if weights and snapshot:
             raise SolverError("weights and snapshot are both given; accepted: one of them, to start or to continue")
-        self.document = (
-            path_or_text if isinstance(path_or_text, Document) else read_solver(path_or_text, strict=strict)
-        )
+        self.document = path_or_text if isinstance(path_or_text, Document) else read_solver(path_or_text, strict=strict)
         self.param = self.document.message
         self.ranks = ranks or Ranks()
         plans = config.check_solver(self.document, level, stages, strict)

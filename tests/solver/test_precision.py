@@ -82,7 +82,8 @@ def test_few_values_a_channel_have_float32_statistics() -> None:
 
 def test_a_loss_that_autocasts_is_summed_in_float32() -> None:
     text = """layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 999 dim: 4 } } }
-    layer { name: "a" type: "InnerProduct" bottom: "x" top: "a" loss_weight: 1 inner_product_param { num_output: 4 } }"""
+    layer { name: "a" type: "InnerProduct" bottom: "x" top: "a" loss_weight: 1
+      inner_product_param { num_output: 4 } }"""
     made = load_net(text, "TRAIN")
     with Precision("bf16", made, CPU).autocast():
         made(torch.randn(999, 4))
