@@ -131,7 +131,11 @@ class Layer(nn.Module):
         return self
 
     def top_shapes(self, *bottom_shapes: Shape) -> list[Shape]:
-        """Shapes of the tops: ``forward`` is run on meta tensors, so there is no second shape rule."""
+        """Shapes of the tops: ``forward`` is run on meta tensors, so there is no second shape rule.
+
+        The first call in a process takes a second: nearly every operator of torch is on the meta device a Python
+        function that imports torch._dynamo and sympy. (So does torch.optim: a loop by hand waits for it as well.)
+        """
         tops = self.on_meta(*(torch.empty(shape, device="meta") for shape in bottom_shapes))
         return [tuple(top.shape) for top in tops]
 

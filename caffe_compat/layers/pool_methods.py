@@ -19,18 +19,44 @@ LOWEST = torch.finfo(torch.float32).min
 
 
 def max_pool(x: Tensor, grid: Grid) -> Tensor:
-    if _is_plain_inference(x):
-        lowest = -math.inf if torch_agrees(grid) else _lowest(x)
+    by_rows, agrees = _lies_in_rows(x), torch_agrees(grid)
+    if by_rows and not (x.requires_grad and torch.is_grad_enabled()):
+        lowest = -math.inf if agrees else _lowest(x)
         return _running_max(_running_max(x, 2, grid.rows, lowest), 3, grid.columns, lowest)
-    if torch_agrees(grid):
+    if by_rows and agrees:
+        top: Tensor = _ChannelsLastMax.apply(x, grid.kernel, grid.stride, grid.pad, grid.ceil)[0]
+        return top
+    if agrees:
         return F.max_pool2d(x, grid.kernel, grid.stride, grid.pad, ceil_mode=grid.ceil)
     return F.max_pool2d(_padded(x, grid, _lowest(x)), grid.kernel, grid.stride)
 
 
-def _is_plain_inference(x: Tensor) -> bool:
-    """No gradient is asked for, on a CPU, in rows: then torch's kernel, element by element, is the slow way."""
-    plain = x.device.type == "cpu" and x.is_floating_point() and x.is_contiguous()
-    return plain and not (x.requires_grad and torch.is_grad_enabled()) and not torch.compiler.is_compiling()
+def _lies_in_rows(x: Tensor) -> bool:
+    """On a CPU, in rows: then torch's kernel, element by element, is several times slower than the ways below."""
+    return x.device.type == "cpu" and x.is_floating_point() and x.is_contiguous() and not torch.compiler.is_compiling()
+
+
+class _ChannelsLastMax(torch.autograd.Function):
+    """The maxima and their positions by torch's kernel for channels_last, with all else in rows."""
+
+    @staticmethod
+    def forward(x: Tensor, kernel: Any, stride: Any, pad: Any, ceil: bool) -> tuple[Tensor, Tensor]:
+        turned = x.contiguous(memory_format=torch.channels_last)
+        top, index = F.max_pool2d(turned, kernel, stride, pad, ceil_mode=ceil, return_indices=True)
+        return top.contiguous(), index.contiguous()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        ctx.save_for_backward(inputs[0], output[1])
+        ctx.mark_non_differentiable(output[1])
+        ctx.windows = inputs[1:]
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        x, index = ctx.saved_tensors
+        kernel, stride, pad, ceil = ctx.windows
+        backward = torch.ops.aten.max_pool2d_with_indices_backward
+        return backward(grad.contiguous(), x, kernel, stride, pad, (1, 1), ceil, index), None, None, None, None
 
 
 def _running_max(x: Tensor, axis: int, windows: Window, lowest: float) -> Tensor:

@@ -253,3 +253,13 @@ def test_onnx_refuses_what_is_random_or_unknown() -> None:
         Pooling("STOCHASTIC", kernel_size=2).train().lower(g, Value("x", (None, 3, 7, 6)))
     with pytest.raises(CannotLower, match="height and width, symbolic"):
         Pooling(kernel_size=2).lower(g, Value("x", (None, 3, None, 6)))
+
+
+def test_the_way_for_training_can_be_derived_twice_and_by_torch_func() -> None:
+    layer = Pooling(kernel_size=3, stride=2, pad=1).build((2, 3, 7, 6))
+    x = torch.randn(2, 3, 7, 6, dtype=torch.float64).requires_grad_()
+    assert torch.autograd.gradcheck(layer, x)
+    assert torch.autograd.gradgradcheck(layer, x)
+    (gradient,) = torch.autograd.grad(layer(x).square().sum(), x)
+    same(torch.func.grad(lambda x: layer(x).square().sum())(x.detach()), gradient)
+    same(layer(x), torch.nn.functional.max_pool2d(x, 3, 2, 1, ceil_mode=True))
