@@ -56,7 +56,7 @@ def test_small_shapes(shape: tuple[int, ...], region: str) -> None:
     ("message", "arguments", "shape"),
     [
         ("local_size: 4 is even; accepted: odd sizes, which have a middle, such as 3 or 5", {"local_size": 4}, SHAPE),
-        ("local_size: 0 is out of range", {"local_size": 0}, SHAPE),
+        ("local_size: 0 (or not given) is out of range", {"local_size": 0}, SHAPE),
         ("norm_region: CHANNELS is unknown; accepted: ACROSS_CHANNELS", {"norm_region": "CHANNELS"}, SHAPE),
         ("needs a bottom of 4 axes (batch, channels, height, width), found shape [2, 3]", {}, (2, 3)),
         ("needs a bottom of 4 axes", {"norm_region": "WITHIN_CHANNEL"}, (2, 3, 4)),

@@ -70,8 +70,8 @@ def test_embed_index_out_of_range(bad: list[list[float]], found: str) -> None:
 
 
 def test_embed_refusals() -> None:
-    refused("num_output: 0 is out of range", lambda: Embed(input_dim=3))
-    refused("input_dim: 0 is out of range", lambda: Embed(num_output=3))
+    refused("num_output: 0 (or not given) is out of range", lambda: Embed(input_dim=3))
+    refused("input_dim: 0 (or not given) is out of range", lambda: Embed(num_output=3))
     refused("num_output: 4294967295 is out of range", lambda: Embed(num_output=2**32 - 1, input_dim=3))
     refused("weight of shape [2147483647, 2147483647]", lambda: Embed(2**31 - 1, 2**31 - 1), (1,))
     refused("the top of shape [1048576, 4096] would have", lambda: Embed(4096, 3), (2**20,))
