@@ -59,8 +59,8 @@ class ProcessGroup(Ranks):
 
     def __init__(self, device: torch.device) -> None:
         self.index, self.count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-        if device.type == "cuda":
-            torch.cuda.set_device(device)
+        if device.type == "cuda" and device.index is not None:
+            torch.cuda.set_device(device)  # NCCL looks at it
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
         with self._together("the start"):
             dist.init_process_group(backend, timeout=timedelta(seconds=_timeout()))

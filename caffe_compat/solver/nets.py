@@ -12,6 +12,14 @@ from caffe_compat.solver.resume import net_seed
 from caffe_compat.solver.sharing import share_trained_layers
 
 
+def current_device(name: str | torch.device) -> torch.device:
+    """The device; a GPU with a number becomes torch's current one, whose streams and random generator are used."""
+    device = torch.device(name)
+    if device.type == "cuda" and device.index is not None and device.index < torch.cuda.device_count():
+        torch.cuda.set_device(device)
+    return device
+
+
 def build_nets(
     plans: list[NetPlan], seed: int, device: torch.device, channels_last: bool, ranks: Ranks
 ) -> tuple[Net, list[Net]]:

@@ -19,7 +19,7 @@ from caffe_compat.solver.distributed import Ranks
 from caffe_compat.solver.feeding import Feed, fed_inputs
 from caffe_compat.solver.log import Listener, Log
 from caffe_compat.solver.losses import LossMeter
-from caffe_compat.solver.nets import build_nets
+from caffe_compat.solver.nets import build_nets, current_device
 from caffe_compat.solver.policies import make_schedule
 from caffe_compat.solver.precision import Precision
 from caffe_compat.solver.sharing import share_trained_layers
@@ -82,7 +82,7 @@ class Solver:
         self.log.notes(config.notes(self.document, plans) + [drawn] * bool(drawn))
         self.seed = self.ranks.same(seed)
         torch.manual_seed(self.seed + self.ranks.index)
-        self.device = torch.device(device)
+        self.device = current_device(device)
         self.net, self.test_nets = build_nets(plans, self.seed, self.device, channels_last, self.ranks)
         if state.writes_hdf5(self):
             hdf5.check_names(self.net)
