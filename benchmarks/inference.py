@@ -1,7 +1,8 @@
 """Inference: the exported .onnx in onnxruntime against the same net in torch.
 
-``python benchmarks/inference.py [--nets lenet,cifar10] [--batches 1,128] [--threads 2]``: random weights and images,
-timed in turn; the median of the ratios of neighbours.
+``python benchmarks/inference.py [--nets lenet,cifar10] [--batches 1,128] [--threads 1]``: random weights and images,
+timed in turn; the median of the ratios of neighbours. One thread each, because the thread pools of both, in one process,
+would take the cores from each other.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--nets", default="lenet,cifar10")
     parser.add_argument("--batches", default="1,128")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=7)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)

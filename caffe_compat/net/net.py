@@ -27,8 +27,9 @@ class Net(nn.Module):
     """A Caffe net as a torch module.
 
     ``net(data=x)`` or ``net(x)`` (inputs in the order of the prototxt; tensors, or numpy arrays, which become
-    float32) returns a dict of the output blobs in Caffe's order. ``net.loss`` is then the total loss: the sum, over all tops with a loss weight, of the weight
-    times the sum of the top. With ``keep_blobs = True``, ``net.blobs`` holds every blob of the last pass.
+    float32) returns a dict of the output blobs in Caffe's order. ``net.loss`` is then the total loss: the sum, over
+    all tops with a loss weight, of the weight times the sum of the top. With ``keep_blobs = True``, ``net.blobs``
+    holds every blob of the last pass.
 
     Phase TEST is torch's eval mode, TRAIN its train mode. ``state_dict()`` keys read ``conv1.weight`` (a "." in
     a layer's name becomes "_"; the layer's number follows a name that is taken, as in ``forward_3.weight``).

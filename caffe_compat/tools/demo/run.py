@@ -76,7 +76,7 @@ def _train(stage: int, curve: Curve, weights: str | None, count: int) -> Curve:
     if stage == 0:
         parameters = sum(param.tensor.numel() for param in solver.net.learnable)
         _say(f"2. Stage 1: a net of {len(solver.net.nodes)} layers and {parameters:,} parameters (net.prototxt) "
-             f"learns from random weights with the softmax loss, {solver.param.max_iter} iterations of 50.")  # fmt: skip
+             f"learns from random weights with the softmax loss, {solver.param.max_iter} iterations.")  # fmt: skip
     else:
         margin = solver.net.layer("loss").margin
         _say("3. Stage 2: the same net is fine-tuned at a small rate with the soft-margin softmax loss: the score of "
