@@ -1,8 +1,8 @@
 """Inference: the exported .onnx in onnxruntime against the same net in torch.
 
 ``python benchmarks/inference.py [--nets lenet,cifar10] [--batches 1,128] [--threads 1]``: random weights and images,
-timed in turn; the median of the ratios of neighbours. One thread each, because the thread pools of both, in one process,
-would take the cores from each other.
+timed in turn; the median of the ratios of neighbours. One thread each, because the thread pools of both, in one
+process, would take the cores from each other.
 """
 
 from __future__ import annotations
