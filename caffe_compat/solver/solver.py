@@ -97,7 +97,6 @@ class Solver:
         self.losses = LossMeter(self.param.average_loss, self.device, self.log.not_finite, self.ranks)
         self.precision = Precision(precision, self.net, self.device)
         self.passes = Passes(self.net, self.precision, compile, cuda_graphs, self.log.notes)
-        self._displayed = 0
         self._failure: CaffeCompatError | None = None
         for path in config.weight_files(self.document, weights):
             self.log.loaded(str(path), load_weights(self.net, path))
@@ -112,7 +111,7 @@ class Solver:
         self.feed = feed or self.feed
         self.stopped = False
         self.losses.start()
-        self._started = time.perf_counter()
+        self._started, self._displayed = time.perf_counter(), self.iter
         stop = self.iter + iterations
         while self.iter < stop:
             self.updater.clear(self.passes.keeps_gradients)
@@ -173,7 +172,6 @@ class Solver:
         Ours continues bit for bit; from Caffe's the data starts at the first row, as in Caffe.
         """
         state.restore(self, path)
-        self._displayed = self.iter
 
     # ---- parts of an iteration
 
