@@ -92,7 +92,7 @@ def working_in_place_changes_nothing(case: Case) -> None:
         layer.bottom[:] = [names.get(name, name) for name in bottoms]
         for i, top in enumerate(layer.top):
             if top in bottoms:
-                names[top] = layer.top[i] = f"{top}_{index}"
+                names[top] = layer.top[i] = f"{top} made by {index}"
                 renamed = True
     if not renamed or case.rough:
         return
