@@ -102,10 +102,9 @@ def verify(
     facts = _facts(session, name)
     outputs = _matched(net, session, name)
     extended = with_scores(content, {top for node in net.nodes for top in node.tops})
-    scores = set(extended[1]) if extended else set()
     if extended is not None:
         session = open_session(extended[0], "cpu", threads)
-        outputs.update((score, score) for score in scores)
+        outputs.update((score, score) for score in extended[1])
     report = VerifyReport(tolerance)
     varies = False
     for number, batch in enumerate(batches or _batches(net, session)):
@@ -117,7 +116,7 @@ def verify(
             report.notes.append(f"batch size {batch} is not compared, the net does not take it: {error}")
             continue
         found = dict(zip(outputs, session.run(list(outputs), probe.graph), strict=True))
-        new = [_compare(n, batch, found[n], expected[blob], n in scores) for n, blob in outputs.items()]
+        new = [_compare(n, batch, found[n], expected[blob]) for n, blob in outputs.items()]
         report.comparisons += new
         varies = varies or any(np.ptp(array) > 0 for array in expected.values() if array.size)
         if not report.departure and any(c.relative > tolerance for c in new):
@@ -129,9 +128,8 @@ def verify(
     return report
 
 
-def _compare(name: str, batch: int | None, found: np.ndarray, expected: np.ndarray, scores: bool) -> Comparison:
-    """Probabilities follow absolute differences of their scores, so small scores count as 1."""
-    difference, relative = relative_difference(found, expected, 1.0 if scores else 0.0)
+def _compare(name: str, batch: int | None, found: np.ndarray, expected: np.ndarray) -> Comparison:
+    difference, relative = relative_difference(found, expected)
     rows = same = 0
     if found.shape == expected.shape and found.ndim >= 2 and found.size:
         rows = found.shape[0]
