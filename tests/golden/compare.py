@@ -6,6 +6,7 @@ Caffe itself differ by (``noise.json``). NaN has to be where Caffe has NaN.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -74,6 +75,7 @@ class Comparison:
             return
         expected = self.case.arrays[key] if expected is None else np.asarray(expected)
         if key.startswith("grad.") and self.overwrites_diffs and float(np.abs(expected).max(initial=0.0)) >= FILLING:
+            warnings.warn(f"{self.case}: {key} is not compared: what is stored is the generator's filling", stacklevel=2)
             return
         wider = [WIDER[name][0] for name in (str(self.case), f"{self.case}:{key}") if name in WIDER]
         tolerance = max([self.tolerance, *wider])

@@ -122,7 +122,7 @@ class Slopes:
         tensor.copy_(start)
         slope, half = (values[2] - values[-2]) / (2 * size), (values[1] - values[-1]) / size
         if slope != slope:
-            return 0  # no number there: a power of a negative base
+            return 0  # on one side the loss is no number (a power of a negative base), so there is no slope
         bend = [abs(values[n] - 2 * values[0] + values[-n]) * 2 / (n * size) for n in (1, 2)]
         scale = max(abs(slope), float((gradient * direction).abs().max()), 1e-3)
         rounding = 1e-14 * max(abs(value) for value in values.values()) / size + 1e-9
