@@ -75,7 +75,7 @@ class Comparison:
             return
         expected = self.case.arrays[key] if expected is None else np.asarray(expected)
         if key.startswith("grad.") and self.overwrites_diffs and float(np.abs(expected).max(initial=0.0)) >= FILLING:
-            warnings.warn(f"{self.case}: {key} is not compared: what is stored is the generator's filling", stacklevel=2)
+            warnings.warn(f"{self.case}: {key} is not compared: it is the generator's filling", stacklevel=2)
             return
         wider = [WIDER[name][0] for name in (str(self.case), f"{self.case}:{key}") if name in WIDER]
         tolerance = max([self.tolerance, *wider])
