@@ -14,6 +14,9 @@ import numpy as np
 from caffe_compat.errors import DataError
 
 _DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+_GRAY = {"PNG": (9797, 19234, 3737, 0, 15), "WEBP": (9798, 19235, 3735, 1 << 14, 15)}
+_GRAY_ELSE = (4899, 9617, 1868, 1 << 13, 14)
+"""The weights of red, green and blue, what is added, and the bits that are dropped, of OpenCV's readers."""
 _ORIENTATION = 0x0112  # the EXIF tag that says how the camera was held
 
 
@@ -22,8 +25,8 @@ def decode(data: bytes | str | os.PathLike[str], color: str, name: str, *, uprig
 
     ``color``: "color" (always 3 channels), "gray" (always 1), or "as stored": a gray image has one channel, and a
     palette becomes colours. ``upright``: turned as its EXIF tag says, which OpenCV does except for "as stored".
-    The pixels may be read-only. Raises DataError, naming it ``name``, for what is no image or has more than 8 bits a
-    channel.
+    Of a PNG with 16 bits the upper 8 count. The pixels may be read-only. Raises DataError, naming it ``name``, for
+    what is no image, or otherwise has more than 8 bits a channel.
     """
     from PIL import Image
 
@@ -73,12 +76,16 @@ def centre_crop(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _pixels(image: Any, color: str, name: str, upright: bool) -> np.ndarray:
-    if image.mode in _DEEP:
+    if image.mode in _DEEP and (image.format != "PNG" or color == "as stored"):
         raise DataError(f"{name} has pixels of more than 8 bits (mode {image.mode}); store 8-bit images")
     turned = _turned(image) if upright else image
+    if image.mode in _DEEP:
+        upper = (np.asarray(turned) >> 8).astype(np.uint8)[:, :, None]
+        return upper if color == "gray" else upper.repeat(3, axis=2)
     if color == "gray" and image.mode not in ("1", "L"):
-        return _gray(np.asarray(turned.convert("RGB")), image.format)
-    pixels: np.ndarray = np.asarray(turned.convert(_mode(image, color)))
+        return _gray(_rgb(turned), image.format)
+    mode = _mode(image, color)
+    pixels = _rgb(turned) if mode == "RGB" else np.asarray(turned.convert(mode))
     if pixels.ndim == 2:
         return pixels[:, :, None]
     return pixels[:, :, ::-1] if pixels.shape[2] == 3 else pixels[:, :, [2, 1, 0, 3]]
@@ -99,14 +106,20 @@ def _mode(image: Any, color: str) -> str:
     return "RGBA" if has_alpha else "RGB"
 
 
+def _rgb(image: Any) -> np.ndarray:
+    """CMYK, which a JPEG may be, becomes colours in whole numbers as in OpenCV: black less its part of each ink."""
+    if image.mode != "CMYK":
+        return np.asarray(image.convert("RGB"))
+    inks = 255 - np.asarray(image).astype(np.int32)
+    black = inks[:, :, 3:]
+    return (black - ((255 - inks[:, :, :3]) * black >> 8)).astype(np.uint8)
+
+
 def _gray(rgb: np.ndarray, file_format: str | None) -> np.ndarray:
     """0.299 R + 0.587 G + 0.114 B, for PNG as libpng computes it, else as OpenCV itself does."""
     red, green, blue = rgb.astype(np.int32).transpose(2, 0, 1)
-    if file_format == "PNG":
-        gray = (9797 * red + 19234 * green + 3737 * blue) >> 15
-    else:
-        gray = (4899 * red + 9617 * green + 1868 * blue + (1 << 13)) >> 14
-    return gray[:, :, None].astype(np.uint8)
+    of_red, of_green, of_blue, added, bits = _GRAY.get(file_format or "", _GRAY_ELSE)
+    return ((of_red * red + of_green * green + of_blue * blue + added) >> bits)[:, :, None].astype(np.uint8)
 
 
 def _taps(size: int, wanted: int, across: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -50,6 +50,22 @@ def test_gray(file_format: str, gray: list[int]) -> None:
     assert decode(encoded(BGR, file_format), "gray", "x").ravel().tolist() == gray
 
 
+def test_cmyk() -> None:
+    """A JPEG of the inks of printers, as a few pictures of ImageNet are."""
+    file = io.BytesIO()
+    Image.fromarray(np.full((1, 1, 4), (10, 100, 200, 50), np.uint8), "CMYK").save(file, "JPEG", quality=100)
+    assert decode(file.getvalue(), "color", "x").tolist() == [[[45, 125, 197]]]
+    assert decode(file.getvalue(), "gray", "x").tolist() == [[[137]]]
+
+
+def test_of_16_bits_the_upper_8_count(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0x12FF, 0xFF00]], np.uint16)).save(tmp_path / "deep.png")
+    assert decode(tmp_path / "deep.png", "gray", "x").tolist() == [[[0x12], [0xFF]]]
+    assert decode(tmp_path / "deep.png", "color", "x").tolist() == [[[0x12] * 3, [0xFF] * 3]]
+    with pytest.raises(DataError, match="more than 8 bits"):  # Caffe refuses these, too
+        decode(tmp_path / "deep.png", "as stored", "x")
+
+
 def test_colours_are_blue_first() -> None:
     for color in ("color", "as stored"):
         np.testing.assert_array_equal(decode(encoded(BGR, "PNG"), color, "x"), BGR)
@@ -67,9 +83,9 @@ def test_upright() -> None:
 def test_what_is_no_picture(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"the file x cannot be decoded as an image \(3 bytes\)"):
         decode(b"abc", "color", "the file x")
-    Image.fromarray(np.arange(6, dtype=np.uint16).reshape(2, 3)).save(tmp_path / "deep.png")
+    Image.fromarray(np.arange(6, dtype=np.float32).reshape(2, 3)).save(tmp_path / "deep.tif")
     with pytest.raises(DataError, match="more than 8 bits"):
-        decode(tmp_path / "deep.png", "color", "x")
+        decode(tmp_path / "deep.tif", "color", "x")
     with pytest.raises(DataError, match="1 x 2 cannot be cropped to 2 x 2"):
         centre_crop(BGR, 2, 2)
 
