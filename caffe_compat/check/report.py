@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -30,13 +31,24 @@ def _counts(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _reasons(rows: Sequence[dict[str, Any]], most: int = 12) -> list[str]:
-    """Failures counted by their unsupported layer types, or else by the start of their message."""
-    reasons: Counter[str] = Counter()
+    """Failures counted by the unsupported layer types that they name, or else by the start of their message."""
+    found: dict[str, list[str]] = {}
     for row in rows:
-        failed = next((stage for stage in STAGES if row[stage] and not row[stage]["ok"]), None)
-        if failed and row["unsupported"]:
-            reasons.update(f"layer type {name} is not supported" for name in row["unsupported"])
-        elif failed:
-            reasons[f"{failed}: {row['path']}: {row[failed]['message'][:200]}"] += 1
-    head = ["", "reasons, commonest first:"] if reasons else []
-    return head + [f"{count:>5}  {reason}" for reason, count in reasons.most_common(most)]
+        for reason in _failure(row):
+            found.setdefault(reason, []).append(row["path"])
+    head = ["", "reasons, commonest first:"] if found else []
+    common = sorted(found.items(), key=lambda item: -len(item[1]))[:most]
+    return head + [f"{len(paths):>5}  {reason}  (e.g. {paths[0]})" for reason, paths in common]
+
+
+def _failure(row: dict[str, Any]) -> list[str]:
+    """Why the file failed, without its name and the places in it, so that equal reasons are equal text."""
+    stage = next((stage for stage in STAGES if row[stage] and not row[stage]["ok"]), None)
+    if stage is None:
+        return []
+    message = row[stage]["message"]
+    if row["unsupported"] and "unknown layer type" in message:
+        return [f"layer type {name} is not supported" for name in row["unsupported"]]
+    path = re.escape(row["path"]) + "(:[0-9]+)*"
+    first = re.sub(f" \\({path}\\)|{path}(: )?", "", message.partition("\n")[0])
+    return [f"{stage}: {first[:200]}"]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import math
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from caffe_compat.check.files import kind_of
-from caffe_compat.check.substitute import candidates, data_layers, stages_of
+from caffe_compat.check.substitute import candidates, data_layers, stages_of, writing_into
 from caffe_compat.errors import CaffeCompatError
 
 STAGES = ("parse", "build", "train", "export", "match")
@@ -69,7 +70,7 @@ class _Check:
     def net(self, path: Path) -> None:
         document = self.stage("parse", lambda: _read_net(path))
         self._types(document.message)
-        self._through(document, path)
+        self._through(document)
 
     def solver(self, path: Path) -> None:
         solver = self.stage("parse", lambda: _read_solver(path))
@@ -79,12 +80,13 @@ class _Check:
             return
         document = self.stage("build", lambda: _solver_net(solver, net))
         self._types(document.message)
-        self._through(document, path)
+        self._through(document)
 
     def weights(self, path: Path) -> None:
         self.stage("parse", lambda: (None, _read_weights(path)))
 
     def other(self, path: Path) -> None:
+        """Well-formed text that is neither a net nor a solver: the message says so."""
         self.stage("parse", lambda: _read_net(path))
 
     def _types(self, net: Any) -> None:
@@ -94,29 +96,31 @@ class _Check:
         known = {layer.type for layer in data_layers(net)} | set(LAYERS)
         self.row["unsupported"] = [name for name in self.row["layer_types"] if name not in known]
 
-    def _through(self, document: Any, path: Path) -> None:
+    def _through(self, document: Any) -> None:
         """Build, train, export, match; the stages after "train" do not depend on it."""
-        net, shapes = self.stage("build", lambda: _build(document))
-        if net.phase == "TRAIN":
-            with contextlib.suppress(_StageFailedError):
-                self.stage("train", lambda: _train(net))
-        net = None
-        exported = self.stage("export", lambda: _export(document, shapes))
-        self.stage("match", lambda: (None, _match(*exported)))
+        with tempfile.TemporaryDirectory() as folder:
+            harmless = writing_into(document, folder)
+            net, shapes = self.stage("build", lambda: _build(harmless))
+            if net.phase == "TRAIN":
+                with contextlib.suppress(_StageFailedError):
+                    self.stage("train", lambda: _train(net))
+            net = None
+            exported = self.stage("export", lambda: _export(harmless, shapes))
+            self.stage("match", lambda: (None, _match(*exported)))
 
 
 def _read_net(path: Path) -> tuple[Any, str]:
     from caffe_compat.proto import read_net
 
-    document = read_net(path)
-    return document, "; ".join(document.notes)
+    document = read_net(path, tolerant=True)
+    return document, "; ".join(document.faults + document.notes)
 
 
 def _read_solver(path: Path) -> tuple[Any, str]:
     from caffe_compat.proto import read_solver
 
-    document = read_solver(path)
-    return document, "; ".join(document.notes)
+    document = read_solver(path, tolerant=True)
+    return document, "; ".join(document.faults + document.notes)
 
 
 def _net_of(solver: Any, path: Path) -> Path | str | None:
@@ -136,10 +140,11 @@ def _solver_net(solver: Any, net: Path | str) -> tuple[Any, str]:
     from caffe_compat.proto import read_net
     from caffe_compat.solver.config import check_fields
 
+    solver.refuse_faults()
     check_fields(solver)
     if isinstance(net, str):
         return solver.sub(net), f"the net is inside the solver ({net})"
-    return read_net(net), f"net {net}"
+    return read_net(net, tolerant=True), f"net {net}"
 
 
 def _read_weights(path: Path) -> str:
@@ -159,6 +164,7 @@ def _read_weights(path: Path) -> str:
 
 def _build(document: Any) -> tuple[tuple[Any, dict[str, tuple[int, ...]]], str]:
     """The net with inputs in the place of data layers, and the shapes of these inputs."""
+    document.refuse_faults()
     if not data_layers(document.message):
         return (_in_phase(document), {}), ""
     first: CaffeCompatError | None = None
@@ -199,7 +205,7 @@ def _train(net: Any) -> tuple[None, str]:
 
     torch.manual_seed(1)
     net(**random_inputs(net))
-    loss = float(net.loss)
+    loss = float(net.loss.detach())
     if net.loss.requires_grad:
         net.loss.backward()
     grads = [p.tensor.grad for p in net.learnable if p.tensor.grad is not None]

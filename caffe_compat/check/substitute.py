@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from caffe_compat.proto import Document, pb
@@ -43,7 +44,17 @@ def without_data(document: Document, size: int | None, channels: int | None, spa
         for shape in shapes:
             substitute.input_param.shape.add(dim=shape)
         layer.CopyFrom(substitute)
-    return Document(net, document.source, document.text, document.place)
+    return document.with_message(net)
+
+
+def writing_into(document: Document, folder: str) -> Document:
+    """The net, with the files of its HDF5Output layers in ``folder``: a check leaves no file behind."""
+    net = pb.NetParameter()
+    net.CopyFrom(document.message)
+    for layer in net.layer:
+        if layer.hdf5_output_param.file_name:
+            layer.hdf5_output_param.file_name = f"{folder}/{Path(layer.hdf5_output_param.file_name).name}"
+    return document.with_message(net)
 
 
 def stages_of(net: Any) -> list[tuple[str, ...]]:

@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     from caffe_compat.proto import read_net
     from caffe_compat.tools.draw import draw_net
 
-    document = read_net(Path(args.net), strict=args.strict)
+    document = read_net(Path(args.net), strict=args.strict, tolerant=not args.strict)
     out = args.out or Path(args.net).with_suffix(".svg").name
     shapes = parse_input_shapes(args.input_shape)
     notes = draw_net(document, out, args.rankdir, args.phase, args.level, stages(args), shapes)

@@ -49,6 +49,7 @@ class Net(nn.Module):
         seed: int | None = None,
     ) -> None:
         super().__init__()
+        document.refuse_faults()
         self.name = document.message.name
         self.document = document
         self.state = NetState(phase, level, frozenset([*stages, *document.message.state.stage]))

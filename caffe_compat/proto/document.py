@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from caffe_compat.errors import PrototxtError
+
 
 class Place:
     """Where a message or field stands in the text: a tree of the message's shape.
@@ -36,7 +38,8 @@ class Document:
     """A message read from a file or text.
 
     message: the protobuf message; source: file name or "<text>"; text: what was read ("" for binary files);
-    notes: what the user should know (unknown fields, upgrades done), each with its file:line:column.
+    notes: what the user should know (unknown fields, upgrades done), each with its file:line:column;
+    faults: the errors that a tolerant reading steps over. A document with faults can be looked at, but not built.
     """
 
     def __init__(self, message: Any, source: str, text: str = "", place: Place | None = None) -> None:
@@ -45,6 +48,19 @@ class Document:
         self.text = text
         self.place = place or Place()
         self.notes: list[str] = []
+        self.tolerant = False
+        self.faults: list[str] = []
+
+    def fault(self, error: PrototxtError) -> None:
+        """Raise the error, or keep it if the reading is tolerant."""
+        if not self.tolerant:
+            raise error
+        self.faults.append(str(error))
+
+    def refuse_faults(self) -> None:
+        """PrototxtError with all faults, if there is one."""
+        if self.faults:
+            raise PrototxtError("\n".join(self.faults))
 
     def where(self, *path: str | int) -> str:
         """``where("layer", 3, "convolution_param", "num_output") -> "net.prototxt:12:3"``.
@@ -71,7 +87,13 @@ class Document:
             value = getattr(message, name)
             message = value[index] if hasattr(value, "append") else value
             place = place.at(name, index)
-        return Document(message, self.source, self.text, place)
+        return self.with_message(message, place)
+
+    def with_message(self, message: Any, place: Place | None = None) -> Document:
+        """The same file with another message: a part of it, or a changed copy (``place``: the old one)."""
+        document = Document(message, self.source, self.text, place or self.place)
+        document.tolerant, document.faults = self.tolerant, self.faults
+        return document
 
 
 def locate(source: str, text: str, offset: int | None) -> str:

@@ -12,7 +12,7 @@ from caffe_compat.proto import schema
 from caffe_compat.proto.document import Document, Place, locate
 from caffe_compat.proto.fields import Field, MessageFields, accepted, fields_of
 from caffe_compat.proto.reader import Reader
-from caffe_compat.proto.skip import skip_name, skip_value
+from caffe_compat.proto.skip import skip_name, skip_scalar, skip_value
 from caffe_compat.proto.tokens import is_name
 from caffe_compat.proto.values import READERS
 
@@ -20,22 +20,27 @@ CLOSERS = {"{": "}", "<": ">"}
 MAX_DEPTH = 100
 
 
-def parse_text(text: str, message: str, source: str = "<text>", strict: bool = False) -> Document:
+def parse_text(
+    text: str, message: str, source: str = "<text>", strict: bool = False, tolerant: bool = False
+) -> Document:
     """Read a message such as "NetParameter" from text, without upgrading it.
 
     PrototxtError names source:line:column. A text that holds nothing but unknown fields is an error too.
+    ``tolerant``: what is well-formed but cannot be meant (a value of another type or an unknown enum, a second value
+    where one is taken: the last counts, nothing but unknown fields) goes to the document's ``faults`` instead.
     """
-    reader = Reader(text.removeprefix("\ufeff"), source)
+    reader = Reader(text.removeprefix("\ufeff"), source, tolerant)
     parser = _Parser(reader)
     made = schema.message_class(message)()
     table = fields_of(made.DESCRIPTOR)
     place = Place()
     parser.fields(made, table, place, closer="", depth=0)
     if parser.unknown and not place.children:
-        raise PrototxtError(_nothing_known(list(parser.unknown), table))
+        reader.fault(PrototxtError(_nothing_known(list(parser.unknown), table)))
     if parser.unknown and strict:
         raise PrototxtError("\n".join(parser.unknown))
     document = Document(made, source, reader.text, place)
+    document.tolerant, document.faults = tolerant, reader.faults
     document.notes = reader.notes + [f"{what}: {fate}" for what, fate in parser.unknown.items()]
     return document
 
@@ -73,9 +78,8 @@ class _Parser:
         start = reader.index
         if not field.repeated and field.name in place.children:
             first = locate(reader.source, reader.text, place.children[field.name][0].offset)
-            raise reader.error(
-                f"{field.name!r} of {table.name} takes one value and has one already ({first}); remove one"
-            )
+            again = f"{field.name!r} of {table.name} takes one value and has one already ({first}); remove one"
+            reader.fault(reader.error(again))
         reader.index += 1
         colon = reader.take(":")
         if field.kind != "message" and not colon:
@@ -105,8 +109,15 @@ class _Parser:
             return
         reader = self.reader
         start = reader.index
-        value = READERS[field.kind](reader, field)
         child = place.add(field.name, offset)
+        try:
+            value = READERS[field.kind](reader, field)
+        except PrototxtError as error:
+            reader.index = start
+            if not skip_scalar(reader):
+                raise
+            reader.fault(error)
+            return
         if value is None:
             child.literal = reader.texts[start]
             self._unknown_type(field, child.literal, start)

@@ -8,14 +8,16 @@ from caffe_compat.proto.tokens import tokenize
 
 
 class Reader:
-    """A text as tokens. ``index`` is the token to read next."""
+    """A text as tokens. ``index`` is the token to read next; ``tolerant``: faults are kept, not raised."""
 
-    def __init__(self, text: str, source: str) -> None:
+    def __init__(self, text: str, source: str, tolerant: bool = False) -> None:
         self.text = text
         self.source = source
         self.texts, self.offsets = tokenize(text)
         self.index = 0
         self.notes: list[str] = []
+        self.tolerant = tolerant
+        self.faults: list[str] = []
 
     @property
     def token(self) -> str:
@@ -48,6 +50,12 @@ class Reader:
     def error(self, message: str, index: int | None = None) -> PrototxtError:
         """An error at a token (default: the next one)."""
         return PrototxtError(f"{self.where(index)}: {message}")
+
+    def fault(self, error: PrototxtError) -> None:
+        """An error that a tolerant reader can step over."""
+        if not self.tolerant:
+            raise error
+        self.faults.append(str(error))
 
     def note(self, message: str, index: int | None = None) -> None:
         """Tell of something at a token that does not stop the reading."""

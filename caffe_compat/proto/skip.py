@@ -67,6 +67,12 @@ def _skip_list(reader: Reader, name: str, depth: int) -> None:
 
 
 def _skip_scalar(reader: Reader, name: str) -> None:
+    if not skip_scalar(reader):
+        raise reader.error(f"expected a value for {name!r}, found {reader.found()}")
+
+
+def skip_scalar(reader: Reader) -> bool:
+    """Step over a number, a name, or strings in a row; False where none of them is next."""
     if reader.token[:1] in ("'", '"') and reader.token:
         while reader.token[:1] in ("'", '"') and reader.token:
             try:
@@ -74,9 +80,10 @@ def _skip_scalar(reader: Reader, name: str) -> None:
             except BadStringError as error:
                 raise reader.error(str(error)) from None
             reader.index += 1
-        return
+        return True
     negative = reader.take("-")
     token = reader.token
     if integer(token) is None and real(token) is None and (negative or not is_name(token)):
-        raise reader.error(f"expected a value for {name!r}, found {reader.found()}")
+        return False
     reader.index += 1
+    return True

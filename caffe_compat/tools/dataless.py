@@ -46,7 +46,7 @@ def _with_inputs(document: Document, state: NetState, shapes: InputShapes) -> Do
             continue
         if layer.type != "Input" or any(top in shapes for top in layer.top):
             _become_input(net.layer[index], document.where("layer", index), shapes, Path(document.source).parent)
-    return Document(net, document.source, document.text, document.place)
+    return document.with_message(net)
 
 
 def _become_input(layer: Any, where: str, shapes: InputShapes, folder: Path) -> None:

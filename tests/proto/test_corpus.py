@@ -24,6 +24,8 @@ REFUSED = {
     "soeaver__caffe-model__se-inception-v2__rfcn_voc_se-inception-v2-merge-ohem__7818d220": "'PRE_FIXED' is no value",
     "weiliu89__caffe__VOC0712__labelmap_voc__7c9c7248": "it is something else",
 }
+# No well-formed text, even for a tolerant reading: a template with ${...}, links that were not kept.
+UNREADABLE = ("module__caaf9cc4", "solver__51e47a50", "train_val__55f25b88")
 VERDICTS = Path(__file__).parents[1] / "golden" / "data" / "reject" / "verdicts.json"
 
 
@@ -37,6 +39,8 @@ def test_corpus(shared: Path) -> None:
             with pytest.raises(PrototxtError, match=REFUSED[file.stem]):
                 read(file)
             assert row["bvlc_reads"] == "no", file.name
+            if not file.stem.endswith(UNREADABLE):
+                assert read(file, tolerant=True).faults, file.name
             continue
         document = read(file)
         unknown = [note for note in document.notes if ": unknown " in note or "means nothing" in note]

@@ -48,7 +48,7 @@ def _shapes(document: Document) -> list[list[int]]:
         given, need = len(shapes), len(net.input)
         found, field = f"{given} input_shape, and needs {need}", "input_shape"
     if 0 < given < need:
-        raise PrototxtError(f"{document.where(field)}: the net has {len(net.input)} inputs and {found}")
+        document.fault(PrototxtError(f"{document.where(field)}: the net has {len(net.input)} inputs and {found}"))
     if given > need:
         tell(document, document.place.at(field, need), f"the net has {found}: the rest is ignored, as by Caffe")
     return shapes[: len(net.input)]

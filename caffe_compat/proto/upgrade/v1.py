@@ -63,7 +63,8 @@ def v1_to_current(document: Document) -> None:
     old, place = document.message, document.place
     if not old.layers:
         return
-    _refuse_mixture(document)
+    if old.layer:
+        document.fault(_mixture(document))
     net = pb.NetParameter()
     for field, value in old.ListFields():
         if field.name != "layers":
@@ -73,17 +74,16 @@ def v1_to_current(document: Document) -> None:
         _upgrade(layer, layer_place, net.layer.add()) for layer, layer_place in zip(old.layers, old_places, strict=True)
     ]
     del place.children["layers"]
-    place.children["layer"] = new_places
+    place.children["layer"] = places(place, "layer", len(old.layer)) + new_places
     document.message = net
     document.notes.append(f"{document.source}: {len(new_places)} layers upgraded from the V1 to the current format")
 
 
-def _refuse_mixture(document: Document) -> None:
-    if document.message.layer:
-        raise PrototxtError(
-            f"{document.where('layer')}: the net has both 'layer' (here) and 'layers' ({document.where('layers')}), "
-            "two formats in one file; rewrite the 'layers { type: NAME }' by hand as 'layer { type: \"Name\" }'"
-        )
+def _mixture(document: Document) -> PrototxtError:
+    return PrototxtError(
+        f"{document.where('layer')}: the net has both 'layer' (here) and 'layers' ({document.where('layers')}), "
+        "two formats in one file; rewrite the 'layers { type: NAME }' by hand as 'layer { type: \"Name\" }'"
+    )
 
 
 def _upgrade(layer: Any, place: Place, new: Any) -> Place:
