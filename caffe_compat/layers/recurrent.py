@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import torch.nn.functional as F
@@ -25,7 +25,8 @@ class Recurrent(Layer):
     names of its blobs, and ``run``: from the inner products with the input to the top and the last states.
 
     The last states of a pass, as buffers ``last_h``, ..., are where the next one begins; ``reset()`` makes that
-    zeros again. They are no blobs of Caffe's and not in ``state_dict``; ``net.to(device)`` takes them along.
+    zeros again. They are no blobs of Caffe's and not in ``state_dict``; ``net.to(device)`` takes them along, and a
+    solver's snapshot holds them.
     """
 
     blocks = ("recurrent_param",)
@@ -149,10 +150,20 @@ class Recurrent(Layer):
             return x.new_zeros(streams, self.num_output)
         return last[:streams].to(x, copy=True)
 
+    @property
+    def memory(self) -> dict[str, Tensor]:
+        """The states that the last pass left, by name, (N, num_output); none before the first one."""
+        last = {name: getattr(self, f"last_{name}") for name in self.states}
+        return {name: state for name, state in last.items() if state is not None}
+
+    def remember(self, memory: Mapping[str, Tensor]) -> None:
+        """The next pass begins where the one did end that left ``memory``."""
+        for name in self.states:
+            setattr(self, f"last_{name}", memory.get(name))
+
     def reset(self) -> None:
         """The next pass begins with states of zero, as the first one did (Caffe: RecurrentLayer::Reset)."""
-        for name in self.states:
-            setattr(self, f"last_{name}", None)
+        self.remember({})
 
     # ---- ONNX
 

@@ -44,9 +44,9 @@ class Ranks:
         """The strongest request of all ranks: "stop", "snapshot" or None."""
         return request
 
-    def collect(self, values: tuple[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+    def collect(self, value: bytes) -> list[bytes]:
         """The values of all ranks, by rank."""
-        return [values]
+        return [value]
 
 
 class ProcessGroup(Ranks):
@@ -104,15 +104,18 @@ class ProcessGroup(Ranks):
             dist.all_reduce(value, dist.ReduceOp.MAX)
         return _REQUESTS[int(value)]
 
-    def collect(self, values: tuple[bytes, bytes]) -> list[tuple[bytes, bytes]]:
-        found = []
-        for part in values:  # of one length on all ranks
-            mine = torch.frombuffer(bytearray(part), dtype=torch.uint8) if part else torch.zeros(0, dtype=torch.uint8)
-            parts = [torch.empty_like(mine) for _ in range(self.count)]
-            with self._together("a snapshot"):
-                dist.all_gather(parts, mine)
-            found.append([bytes(part.numpy()) for part in parts])
-        return list(zip(*found, strict=True))
+    def collect(self, value: bytes) -> list[bytes]:
+        lengths = [int(length) for length in self._gather(torch.tensor([len(value)]))]
+        padded = torch.zeros(max(lengths), dtype=torch.uint8)
+        padded[: len(value)] = torch.frombuffer(bytearray(value), dtype=torch.uint8)
+        return [bytes(part[:length].numpy()) for part, length in zip(self._gather(padded), lengths, strict=True)]
+
+    def _gather(self, mine: Tensor) -> list[Tensor]:
+        """The tensors of all ranks, which are of one size."""
+        parts = [torch.empty_like(mine) for _ in range(self.count)]
+        with self._together("a snapshot"):
+            dist.all_gather(parts, mine)
+        return parts
 
     @contextmanager
     def _together(self, what: str) -> Iterator[None]:

@@ -48,9 +48,8 @@ class Solver:
     ``callbacks``: functions that are called with the solver after every iteration.
 
     On one machine with one number of threads, two runs with one seed are equal bit for bit (the seed is given to
-    torch's global generator), and so is a run that is continued from a snapshot; but what LSTM and RNN layers remember
-    from pass to pass begins anew at zero there, as in Caffe. Raises SolverError, PrototxtError, NetError, DataError,
-    WeightsError.
+    torch's global generator), and so is a run that is continued from a snapshot. Raises SolverError, PrototxtError,
+    NetError, DataError, WeightsError.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ import pytest
 from caffe_compat.proto import pb, schema
 from caffe_compat.proto.fields import Field
 
-OURS = {"SMSoftmaxParameter", "ResumeState", "SourcePosition", "RankState"}
+OURS = {"SMSoftmaxParameter", "ResumeState", "SourcePosition", "RankState", "LayerMemory"}
 OUR_FIELDS = {"smsoftmax_param", "warmup_iter", "warmup_start_lr", "resume"} | {"global_grad_scale"}  # NVIDIA Caffe's
 # Of the rows below, sorted; made once from descriptors that equalled the tables row by row.
 DIGEST = "e348549b6f1930fc94a67deb33d7dd62f0840ba369209c27aed85cbab74f8189"

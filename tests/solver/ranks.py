@@ -130,8 +130,8 @@ def silent(ranks: Any) -> None:
 
 
 SCENARIOS: dict[str, Callable[[Any], Any]] = {
-    "SGD": trained, "Adam": trained, "Nesterov": trained, "iter_size": trained, "resumed": resumed, "drawn": drawn,
-    "asked": asked, "half": half, "endless": endless, "silent": silent,
+    "SGD": trained, "Adam": trained, "Nesterov": trained, "iter_size": trained, "resumed": resumed,
+    "remembering": resumed, "drawn": drawn, "asked": asked, "half": half, "endless": endless, "silent": silent,
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.solver import ranks
+from tests.solver import killed, ranks
 from tests.solver.making import NET, Run, make_experiment, parameters
 
 SURE = NET.replace('layer { name: "drop" type: "Dropout" bottom: "conv" top: "conv" }', "")
@@ -24,20 +24,24 @@ EXPERIMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "Nesterov": (SURE, {**FIFTY, "type": '"Nesterov"'}),
     "iter_size": (PLAIN, {"iter_size": 2, "display": 0, **QUIET}),
     "resumed": (NET, {"snapshot": 5}),
+    "remembering": (killed.NET, {"snapshot": 5}),
     "drawn": (NET, {"random_seed": None, "display": 0, **QUIET}),
     "asked": (NET, {"snapshot": None}),
     "half": (PLAIN, {"max_iter": 8, **QUIET}),
     "endless": (PLAIN, {"max_iter": 1000000, **QUIET, "display": 0}),
     "silent": (PLAIN, {"max_iter": 1000000, **QUIET, "display": 0}),
 }
-TWO = ["SGD", "Adam", "iter_size", "resumed", "drawn", "asked", "half"]
+TWO = ["SGD", "Adam", "iter_size", "resumed", "remembering", "drawn", "asked", "half"]
 
 
 def made(folder: Path, names: list[str]) -> Path:
     for name in names:
         (folder / name).mkdir()
         text, changes = EXPERIMENTS[name]
-        make_experiment(folder / name, text, **changes)
+        if text is killed.NET:
+            killed.make(folder / name, **changes)
+        else:
+            make_experiment(folder / name, text, **changes)
     return folder
 
 
@@ -108,18 +112,24 @@ def test_ranks_with_iter_size(folder: Path, two: dict[str, list[Any]], monkeypat
     assert first["position"] == second["position"] == one.solver.net.sources["data"].position == 48
 
 
-def test_resumed_bit_for_bit(folder: Path, two: dict[str, list[Any]], monkeypatch: pytest.MonkeyPatch) -> None:
-    """With dropout: the generators of both ranks are in the snapshot, too."""
-    first = two["resumed"][0]
+@pytest.mark.parametrize("scenario", ["resumed", "remembering"])
+def test_resumed_bit_for_bit(scenario: str, two: dict[str, list[Any]]) -> None:
+    """With dropout and LSTM: generators and memories of both ranks are in the snapshot, too."""
+    first = two[scenario][0]
     assert first["again"]["parameters"] == first["whole"]["parameters"]
     tail = [row for row in first["whole"]["rows"] if row[1] >= 6]
     assert first["again"]["rows"] == tail
-    second = two["resumed"][1]
+    second = two[scenario][1]
     for name, value in second["whole"]["parameters"].items():
         if not name.startswith("bn."):
             assert second["again"]["parameters"][name] == value
+
+
+def test_another_number_of_ranks_goes_on(
+    folder: Path, two: dict[str, list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(folder / "resumed")
-    alone = Run("solver.prototxt", snapshot="snap_iter_5.solverstate")  # so can another number of ranks
+    alone = Run("solver.prototxt", snapshot="snap_iter_5.solverstate")
     assert alone.solver.net.sources["data"].position == 10
     alone.solver.step(1)
 

@@ -1,94 +1,116 @@
 """A training that is killed (SIGKILL) at random moments: every file is whole, and the end is the same bit for bit.
 
-``KILLS=100 pytest tests/solver/test_kill.py`` kills more often.
+``KILLS=100 pytest -s tests/solver/test_kill.py`` kills each training so often.
 """
 
 from __future__ import annotations
 
+import json
+import multiprocessing
 import os
 import random
-import subprocess
-import sys
 import time
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from caffe_compat.proto import pb
-from tests.solver.making import NET, make_experiment
+from caffe_compat.solver import RULES
+from caffe_compat.solver.snapshot import read_state
+from caffe_compat.weights.caffemodel import stored_layers
+from tests.solver import killed
 
 KILLS = int(os.environ.get("KILLS", "2"))
-ROOT = Path(__file__).parents[2]
-TRAIN = """
-import sys, torch
-torch.set_num_threads(1)
-from pathlib import Path
-from caffe_compat.solver import Solver
-states = sorted(Path().glob("snap_iter_*.solverstate"), key=lambda path: int(path.stem.split("_")[-1]))
-solver = Solver("solver.prototxt", snapshot=states[-1] if states else None, log=lambda event: None)
-print("ready", flush=True)
-solver.solve()
-"""
+SUFFIX = {"BINARYPROTO": "", "HDF5": ".h5"}
+LAST = 16
+WITHOUT_MOMENTUM = ("AdaGrad", "RMSProp")
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="this system has no SIGKILL")
 
 
-@pytest.fixture
-def experiment(tmp_path: Path) -> Path:
-    """Snapshots of some hundred kilobytes after every other iteration: a good part of the time goes into them."""
-    make_experiment(
-        tmp_path,
-        NET.replace("num_output: 4 ", "num_output: 400 "),
-        snapshot=2,
-        max_iter=60,
-        test_interval=20,
-        display=0,
-    )
-    return tmp_path
+@pytest.fixture(scope="module")
+def processes() -> ForkServerContext:
+    """Makes processes that need not import torch again: they are forked from one that has."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["caffe_compat.solver", "tests.solver.killed", "torch._dynamo", "h5py"])
+    process = context.Process(target=int)
+    process.start()
+    process.join()  # by now torch is imported there
+    return context
 
 
-def start(folder: Path) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", TRAIN]
-    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
+def start(processes: ForkServerContext, folder: Path) -> ForkServerProcess:
+    process = processes.Process(target=killed.train, args=(folder,))
+    process.start()
     return process
 
 
-def check_files(folder: Path) -> None:
-    """Every file that has its final name parses, and every state has its model."""
-    for model in folder.glob("snap*.caffemodel"):
-        layers = pb.NetParameter.FromString(model.read_bytes()).layer
-        assert [len(layer.blobs) for layer in layers] == [0, 2, 3, 2, 0, 0, 2, 0], model
-    for state in folder.glob("snap*.solverstate"):
-        message = pb.SolverState.FromString(state.read_bytes())
-        assert (folder / message.learned_net).exists(), state
-        assert len(message.history) == 9, state
+def finish(processes: ForkServerContext, folder: Path) -> list[Any]:
+    """Train to the end; what was told."""
+    process = start(processes, folder)
+    process.join()
+    assert process.exitcode == 0
+    return [json.loads(line) for line in (folder / "told.jsonl").read_text().splitlines()]
 
 
-def test_killed_run_ends_as_an_undisturbed_one(experiment: Path) -> None:
-    dice = random.Random(5)
-    undisturbed = start(experiment)
+def check_files(folder: Path, history: int) -> None:
+    """Every file that has its final name is whole, and every state has its model."""
+    for model in folder.glob("snap*.caffemodel*"):
+        assert sum(len(layer.blobs) for layer in stored_layers(model)) == 14, model
+    for path in folder.glob("snap*.solverstate*"):
+        state = read_state(path)
+        assert state.model.name == path.name.replace("solverstate", "caffemodel")
+        assert len(state.history) == history, path
+
+
+def contents(folder: Path, pattern: str) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob(pattern)}
+
+
+@pytest.mark.parametrize("form", sorted(SUFFIX))
+@pytest.mark.parametrize("kind", sorted(RULES))
+def test_killed_run_ends_as_an_undisturbed_one(
+    tmp_path: Path, processes: ForkServerContext, kind: str, form: str
+) -> None:
+    momentum = None if kind in WITHOUT_MOMENTUM else 0.9
+    killed.make(tmp_path, type=f'"{kind}"', momentum=momentum, snapshot_format=form, snapshot=2, max_iter=LAST)
+    history = 14 * RULES[kind].slots
     begin = time.perf_counter()
-    assert undisturbed.wait() == 0
+    told = finish(processes, tmp_path)
     seconds = time.perf_counter() - begin
-    expected = {path.name: path.read_bytes() for path in experiment.glob("snap*")}
-    for path in experiment.glob("snap*"):
-        path.unlink()
-    kills = 0
-    while kills < KILLS:
-        process = start(experiment)
-        time.sleep(dice.uniform(0, seconds * 0.6))
+    pattern = f"snap_iter_{LAST}.*"
+    whole = contents(tmp_path, pattern)
+    assert set(whole) == {f"snap_iter_{LAST}.{name}{SUFFIX[form]}" for name in ("caffemodel", "solverstate")}
+    remove(tmp_path)
+    dice, kills, halves = random.Random(f"{kind} {form}"), 0, 0
+    for _ in range(KILLS):
+        if contents(tmp_path, pattern):
+            remove(tmp_path)
+        before = contents(tmp_path, ".*.tmp").keys()
+        process = start(processes, tmp_path)
+        time.sleep(dice.uniform(0, seconds))
+        if dice.random() < 0.5:
+            wait_for_snapshot(process, tmp_path)
+            time.sleep(dice.uniform(0, 0.002))
         process.kill()
-        kills += process.wait() != 0
-        check_files(experiment)
-        if kills < KILLS and (experiment / "snap_iter_60.solverstate").exists():
-            for path in experiment.glob("snap*"):
-                path.unlink()
-    process = start(experiment)
-    assert process.wait() == 0
-    check_files(experiment)
-    found = {path.name: path.read_bytes() for path in experiment.glob("snap*")}
-    assert {name: found[name] for name in found if "_60." in name} == {
-        name: expected[name] for name in expected if "_60." in name
-    }
-    assert not list(experiment.glob(".*.tmp")), "the next write of a name removes what a killed process left"
+        process.join()
+        kills += process.exitcode != 0
+        halves += bool(contents(tmp_path, ".*.tmp").keys() - before)
+        check_files(tmp_path, history)
+    after = finish(processes, tmp_path)
+    assert contents(tmp_path, pattern) == whole
+    assert after == told[-len(after) :]
+    assert not list(tmp_path.glob(".snap*.tmp")), "the next write of a name removes what a killed process left"
+    print(f"{kind} {form}: {kills} kills, {halves} of them while a snapshot was written")
+
+
+def wait_for_snapshot(process: ForkServerProcess, folder: Path) -> None:
+    """Until one is being written, or the training ends."""
+    while process.is_alive() and not any(name.startswith(".snap") for name in os.listdir(folder)):
+        time.sleep(0.0002)
+
+
+def remove(folder: Path) -> None:
+    for path in [*folder.glob("snap*"), *folder.glob(".snap*")]:
+        path.unlink()

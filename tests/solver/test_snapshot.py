@@ -10,7 +10,8 @@ import pytest
 
 from caffe_compat.errors import CaffeCompatError, SolverError
 from caffe_compat.proto import pb, read_binary
-from caffe_compat.solver import RULES, snapshot
+from caffe_compat.solver import RULES, Solver, snapshot
+from tests.solver import killed
 from tests.solver.making import Run, make_experiment, parameters
 
 MOMENTUM = {"AdaGrad": None, "RMSProp": None}
@@ -49,6 +50,30 @@ def test_hdf5_snapshots_continue_bit_equal_too(tmp_path: Path) -> None:
     assert parameters(continued.solver) == parameters(whole.solver)
     with pytest.raises(SolverError, match=r"is a \.caffemodel: it holds weights only"):
         continued.solver.restore("snap_iter_6.caffemodel.h5")
+
+
+def test_what_an_lstm_remembers_goes_on(tmp_path: Path) -> None:
+    """In the train net and in the test net, whose states differ; without them in the file they are zeros."""
+    path = killed.make(tmp_path)
+    whole = Run(path)
+    whole.solver.step(6)
+    before = [remembered(whole.solver, name) for name in ("h", "c")]
+    assert before[0][0] != before[0][1]
+    whole.solver.solve()
+    continued = Run(path, snapshot="snap_iter_6.solverstate")
+    assert [remembered(continued.solver, name) for name in ("h", "c")] == before
+    continued.solver.solve()
+    assert parameters(continued.solver) == parameters(whole.solver)
+    state = read_binary("snap_iter_6.solverstate", "SolverState")
+    del state.resume.memory[:]
+    Path("older.solverstate").write_bytes(state.SerializeToString())
+    continued.solver.restore("older.solverstate")
+    assert continued.solver.net.layer("lstm").memory == {}
+
+
+def remembered(solver: Solver, name: str) -> list[list[float]]:
+    """A state of the LSTM, in the train net and in the test net."""
+    return [net.layer("lstm").memory[name].flatten().tolist() for net in (solver.net, *solver.test_nets)]
 
 
 def test_drawn_seed_is_restored(tmp_path: Path) -> None:
