@@ -50,18 +50,25 @@ def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     """
     if pixels.shape[:2] == (height, width):
         return pixels
+    if pixels.strides[2] < 0:  # channels as decode turns them round: in memory they are faster
+        return resize(pixels[:, :, ::-1], height, width)[:, :, ::-1]
     if pixels.shape[:2] == (2 * height, 2 * width):
         return _halved(pixels)
     rows, row_next, row_weights = _taps(pixels.shape[0], height, across=False)
     columns, column_next, column_weights = _taps(pixels.shape[1], width, across=True)
     used, place = np.unique(np.concatenate([rows, row_next]), return_inverse=True)
-    wide = pixels[used].astype(np.int32)
-    across = wide[:, columns] * column_weights[0][:, None]
-    across += wide[:, column_next] * column_weights[1][:, None]
+    channels = pixels.shape[2]
+    flat = pixels[used].reshape(len(used), -1)  # one long axis of columns and channels
+    left, right = (((which * channels)[:, None] + np.arange(channels)).ravel() for which in (columns, column_next))
+    wide = column_weights.repeat(channels, axis=1)
+    across = flat.take(left, axis=1) * wide[0]
+    across += flat.take(right, axis=1) * wide[1]
     across >>= 4
-    first = (across[place[:height]] * row_weights[0][:, None, None]) >> 16
-    second = (across[place[height:]] * row_weights[1][:, None, None]) >> 16
-    return ((first + second + 2) >> 2).astype(np.uint8)
+    total = _weighted(across, place[:height], row_weights[0])
+    total += _weighted(across, place[height:], row_weights[1])
+    total += 2
+    total >>= 2
+    return total.astype(np.uint8).reshape(height, width, channels)
 
 
 def centre_crop(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -131,6 +138,13 @@ def _taps(size: int, wanted: int, across: bool) -> tuple[np.ndarray, np.ndarray,
         part[(left < 0) | (left >= size - 1)] = 0
     weights = np.stack([(1 - part) * 2048, part * 2048])
     return left.clip(0, size - 1), (left + 1).clip(0, size - 1), np.rint(weights).astype(np.int32)
+
+
+def _weighted(rows: np.ndarray, which: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    part = rows.take(which, axis=0)
+    part *= weights[:, None]
+    part >>= 16
+    return part
 
 
 def _halved(pixels: np.ndarray) -> np.ndarray:
