@@ -50,8 +50,8 @@ def check_prefix(prefix: str, source: str) -> None:
             pass
     except OSError as error:
         raise SolverError(
-            f"snapshot_prefix '{prefix}': cannot write into the folder {folder}: {error.strerror}; change its "
-            "permissions, or give another prefix"
+            f"snapshot_prefix '{prefix}': cannot write into the folder {folder}: {error.strerror}; free space there, "
+            "change its permissions, or give another prefix"
         ) from error
 
 

@@ -246,7 +246,8 @@ class Solver:
             self.snapshot()
             self._failure = None
         except CaffeCompatError as error:
-            self.log.notes([f"no snapshot at iteration {self.iter}: {error}; the training goes on"])
+            note = f"no snapshot at iteration {self.iter}: {error}; older snapshots stay, and the training goes on"
+            self.log.notes([note])
             self._failure = error
 
     def _check_prefix(self, wanted: bool) -> None:

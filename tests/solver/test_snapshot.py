@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from caffe_compat.errors import CaffeCompatError, SolverError
+from caffe_compat.errors import SolverError
 from caffe_compat.proto import pb, read_binary
-from caffe_compat.solver import RULES, Solver, snapshot
+from caffe_compat.solver import RULES, Solver
 from tests.solver import killed
 from tests.solver.making import Run, make_experiment, parameters
 
@@ -228,28 +228,3 @@ def test_text_without_prefix_is_refused(tmp_path: Path) -> None:
     text = make_experiment(tmp_path, snapshot_prefix=None).read_text()
     with pytest.raises(SolverError, match="snapshot is given but not snapshot_prefix"):
         Run(text)
-
-
-def test_a_full_disk_does_not_end_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message comes, old files stay, the next snapshot is tried; a last one that fails is an error at the end."""
-    run = Run(make_experiment(tmp_path))
-    run.solver.step(3)
-    before = {file.name: file.read_bytes() for file in tmp_path.glob("snap*")}
-    write = snapshot.write_caffemodel
-
-    def full(*arguments: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(snapshot, "write_caffemodel", full)
-    run.solver.step(3)
-    assert run.solver.iter == 6
-    assert "the disk is full" in run.texts("note")[-1]
-    assert {file.name: file.read_bytes() for file in tmp_path.glob("*snap*")} == before
-    monkeypatch.setattr(snapshot, "write_caffemodel", write)
-    run.solver.step(3)
-    assert (tmp_path / "snap_iter_9.solverstate").exists()
-    monkeypatch.setattr(snapshot, "write_caffemodel", full)
-    run = Run(make_experiment(tmp_path, snapshot=None))
-    with pytest.raises(CaffeCompatError, match="the disk is full"):
-        run.solver.solve()
-    assert run.solver.iter == 12
