@@ -18,9 +18,9 @@ from caffe_compat.layers.source import Source, source_opener
 
 
 class DataReader:
-    """Batch n: the records (skip + n * batch_size + i) modulo their number, transformed.
+    """Batch n: the records (n * batch_size + i) modulo their number, transformed.
 
-    skip is a random number below ``rand_skip``, the same for the same seed.
+    ``rand_skip`` is not read, as in Caffe 1.0.
     """
 
     def __init__(self, param: Any, phase: str, num_tops: int, seed: int, base_dir: Path) -> None:
@@ -32,9 +32,6 @@ class DataReader:
         self._seed = seed
         self._transformer = Transformer(param.transform_param, phase, base_dir)
         self._color = _color(param)
-        self._skip = 0
-        if data.rand_skip:
-            self._skip = int(philox.generator(seed, philox.SKIP, 0).integers(data.rand_skip))
         self._database = open_database(resolve_path(data.source, base_dir, "data_param's source"))
         try:
             image = decode_records(self._records(0, 1), self._database.path, self._color).images[0]
@@ -60,7 +57,7 @@ class DataReader:
         self._database.close()
 
     def _records(self, batch: int, count: int) -> list[Record]:
-        return self._database.records(self._skip + batch * self._batch_size, count)
+        return self._database.records(batch * self._batch_size, count)
 
 
 @source_opener("Data")
@@ -70,6 +67,9 @@ def open_data(param: Any, phase: str, num_tops: int, seed: int, base_dir: Path) 
 
 
 def _color(param: Any) -> str:
+    """Both at once are refused where an image is encoded; others have the channels that they have."""
+    if param.transform_param.force_color and param.transform_param.force_gray:
+        return "color and gray"
     if param.transform_param.force_gray:
         return "gray"
     forced = param.transform_param.force_color or param.data_param.force_encoded_color

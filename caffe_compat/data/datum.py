@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from caffe_compat.errors import DataError
+from caffe_compat.errors import DataError, NetError
 from caffe_compat.pictures import decode
 from caffe_compat.proto import pb
 
@@ -30,8 +30,9 @@ class Batch:
 def decode_records(records: Sequence[Record], path: object, color: str = "as stored") -> Batch:
     """The images and labels of data base records.
 
-    ``color`` is for encoded images: "as stored", "color" (always 3 channels) or "gray" (always 1). Channels are in
-    the order of Caffe's OpenCV: blue, green, red. Raises DataError naming ``path`` and the record's key.
+    ``color`` is for encoded images: "as stored", "color" (always 3 channels), "gray" (always 1), or "color and gray",
+    a NetError. Channels are in the order of Caffe's OpenCV: blue, green, red. Raises DataError naming ``path`` and the
+    record's key.
     """
     datums = _parse(records, path)
     labels = np.array([datum.label for datum in datums], dtype=np.float32)
@@ -76,6 +77,8 @@ def _fits(shape: tuple[int, int, int], values: int) -> bool:
 def _image(datum: Any, color: str, name: str) -> np.ndarray:
     """One image (C, H, W), uint8 or float32."""
     if datum.encoded:
+        if color == "color and gray":
+            raise NetError("transform_param has both force_color and force_gray: give one of the two")
         return decode(datum.data, color, name, upright=color != "as stored").transpose(2, 0, 1)
     shape = (datum.channels, datum.height, datum.width)
     found = len(datum.data) or len(datum.float_data)

@@ -11,7 +11,7 @@ import numpy as np
 
 from caffe_compat.data import philox
 from caffe_compat.data.checks import positive
-from caffe_compat.data.paths import resolve_path
+from caffe_compat.data.paths import is_there, resolve_path
 from caffe_compat.data.prefetch import BatchSource
 from caffe_compat.errors import DataError, NetError
 from caffe_compat.layers.source import Source, source_opener
@@ -111,10 +111,17 @@ def _listed_files(source: str, base_dir: Path) -> list[Path]:
         raise DataError(
             f"hdf5_data_param's source {path} is no list ({error}): give a text file that names HDF5 files, one a line"
         ) from error
-    names = [line.strip() for line in lines if line.strip()]
+    names = [name for line in lines if line.strip() for name in _names_in(line.strip(), base_dir)]
     if not names:
         raise DataError(f"hdf5_data_param's source {path} lists no file: write the names of HDF5 files, one a line")
     return [resolve_path(name, base_dir, f"the HDF5 file listed in {path}") for name in names]
+
+
+def _names_in(line: str, base_dir: Path) -> list[str]:
+    """Caffe parts names at blanks; a name with blanks in it is one name where there is such a file."""
+    parts = line.split()
+    several = not is_there(line, base_dir) and any(is_there(part, base_dir) for part in parts)
+    return parts if several else [line]
 
 
 def _shapes(file: Path, names: Sequence[str]) -> list[tuple[int, ...]]:

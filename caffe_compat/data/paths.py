@@ -29,6 +29,11 @@ def resolve_path(name: str, base_dir: Path, what: str) -> Path:
     )
 
 
+def is_there(name: str, base_dir: Path) -> bool:
+    """Whether `resolve_path` finds ``name``."""
+    return Path(name).expanduser().exists() or (base_dir / name).exists()
+
+
 def _near(tried: list[Path]) -> str:
     names = [entry.name for path in tried if path.parent.is_dir() for entry in path.parent.iterdir()]
     near = difflib.get_close_matches(tried[0].name, sorted(set(names)), n=3)

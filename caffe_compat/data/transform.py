@@ -26,8 +26,6 @@ class Transformer:
         """``param``: a TransformationParameter. Raises NetError for parameters that Caffe refuses."""
         if param.HasField("mean_file") and param.mean_value:
             raise NetError("transform_param has both mean_file and mean_value: give one of the two")
-        if param.force_color and param.force_gray:
-            raise NetError("transform_param has both force_color and force_gray: give one of the two")
         self.train = phase == "TRAIN"
         self.crop = int(param.crop_size)
         self.mirror = bool(param.mirror)

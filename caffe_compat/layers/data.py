@@ -96,11 +96,11 @@ class Data(SourceLayer):
 
     Tops: data (N, C, H, W); labels (N,) where a second top is named.
 
-    data_param: ``source`` (the data base), ``batch_size``, ``backend`` (default LEVELDB), ``rand_skip`` (skip a
-    random number of records below this at the start; default 0), ``prefetch`` (batches made ahead; default 4),
-    ``force_encoded_color`` (default false). transform_param: ``scale`` (default 1; after the mean), ``mirror``
-    (default false), ``crop_size`` (default 0: none), ``mean_file`` or ``mean_value``, ``force_color``,
-    ``force_gray`` (default false). Refused: no source, a batch size of 0.
+    data_param: ``source`` (the data base), ``batch_size``, ``backend`` (default LEVELDB), ``rand_skip`` (not read, as
+    in Caffe 1.0), ``prefetch`` (batches made ahead; default 4), ``force_encoded_color`` (default false; as force_color,
+    which Caffe 1.0 reads in its place). transform_param: ``scale`` (default 1; after the mean), ``mirror`` (default
+    false), ``crop_size`` (default 0: none), ``mean_file`` or ``mean_value``, ``force_color``, ``force_gray`` (default
+    false; of encoded images). Refused: no source, a batch size of 0.
     """
 
     blocks = ("data_param", "transform_param")

@@ -47,6 +47,16 @@ def test_rows_carry_on_over_the_ends_of_files(folder: Path) -> None:
             assert x.tolist() == [[row, -row] for row in rows]
 
 
+def test_a_list_may_name_several_files_a_line(folder: Path) -> None:
+    """Caffe parts the names at any blanks; a name with blanks in it is read, too."""
+    (folder / "1.h5").rename(folder / "the 1.h5")
+    (folder / "list.txt").write_text("0.h5\tthe 1.h5\n")
+    with pytest.raises(CaffeCompatError, match=r'"the" is not there'):
+        open_layer(layer(text()), base_dir=folder)
+    (folder / "list.txt").write_text("0.h5\t2.h5 \nthe 1.h5\n")
+    assert next(iter(take(open_layer(layer(text()), base_dir=folder), 2)[1]))[:, 0].tolist() == [3, 4, 5, 6]
+
+
 def test_seek(folder: Path) -> None:
     plain = take(open_layer(layer(text(True)), base_dir=folder), 12)
     source = open_layer(layer(text(True)), base_dir=folder)

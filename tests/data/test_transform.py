@@ -105,7 +105,6 @@ def test_float_images() -> None:
     ("fields", "message"),
     [
         ({"mean_file": "a", "mean_value": [1.0]}, "both mean_file and mean_value"),
-        ({"force_color": True, "force_gray": True}, "both force_color and force_gray"),
         ({"mean_value": [1.0, 2.0]}, "2 mean_values, but an image has 3 channels"),
         ({"crop_size": 7}, "crop_size is 7, but an image is 7 x 6"),
         ({"mean_file": "nothing.binaryproto"}, "is not there"),

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from caffe_compat.data.window_crop import Place, cut_window, place_window
-from caffe_compat.errors import CaffeCompatError, DataError
+from caffe_compat.errors import CaffeCompatError, DataError, NetError
 from caffe_compat.pictures import resize
 from caffe_compat.weights.mean import write_mean
 from tests.data.making import images, layer, open_layer, same, take
@@ -183,3 +183,15 @@ def test_refusals(folder: Path, old: str, new: str, text: str, message: str) -> 
     (folder / "windows.txt").write_text(TEXT.replace(old, new, 1))
     with pytest.raises(CaffeCompatError, match=message), open_layer(window_layer(8, text), base_dir=folder) as source:
         take(source, 8)
+
+
+def test_mean_values(folder: Path) -> None:
+    """One for all channels, or one for each."""
+    plain, one, three = (
+        open_layer(window_layer(transform=f"crop_size: 6 {mean}"), base_dir=folder).next()[0]
+        for mean in ("", "mean_value: 3", "mean_value: 1 mean_value: 2 mean_value: 3")
+    )
+    np.testing.assert_array_equal(one, plain - 3)
+    np.testing.assert_array_equal(three, plain - np.array([1, 2, 3]).reshape(3, 1, 1))
+    with pytest.raises(NetError, match="2 mean_values, but an image has 3 channels"):
+        open_layer(window_layer(transform="crop_size: 6 mean_value: 1 mean_value: 2"), base_dir=folder)
