@@ -73,7 +73,7 @@ class WindowReader:
         """(C, crop, crop), or something that spreads to it. The offset is the same in both directions, as in Caffe."""
         mean, channels = self._transformer.mean, self._windows.channels
         if mean is None:
-            self._transformer.output_shape(self.top_shapes[0][1:])  # refuses another number of mean_values
+            self._transformer.output_shape((channels, self._crop, self._crop))  # refuses another number of mean_values
             return self._transformer.values if len(self._transformer.values) else np.zeros((1, 1, 1), np.float32)
         offset = (mean.shape[2] - self._crop) // 2
         if len(mean) != channels or offset < 0 or mean.shape[1] < offset + self._crop:

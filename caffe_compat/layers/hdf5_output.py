@@ -24,9 +24,9 @@ class HDF5Output(Layer):
     Bottoms: data and label, with the same number N of rows and at most four axes. No tops; no gradient goes back.
     In the file both have four axes, as in Caffe: (N, C, H, W), (N, 1, 1, 1).
 
-    ``file_name``: relative to the working directory. Every pass in TEST replaces the file, whole or not at all, by
-    one with the rows of all passes so far. Differs from Caffe, which stops at the second pass; in TRAIN it is
-    refused here, too. Refused: no file_name.
+    ``file_name``: relative to the working directory. The first pass replaces the file, whole or not at all; every
+    further one in TEST adds its rows. Differs from Caffe, which stops at the second pass; in TRAIN it is refused here,
+    too. Refused: no file_name.
     """
 
     blocks = ("hdf5_output_param",)
@@ -40,7 +40,7 @@ class HDF5Output(Layer):
         if not file_name:
             raise NetError('hdf5_output_param has no file_name; name the file to write: file_name: "features.h5"')
         self.file_name = file_name
-        self._passes: list[tuple[np.ndarray, np.ndarray]] = []
+        self._begun = False
 
     def setup(self, *bottom_shapes: Shape) -> None:
         data, label = bottom_shapes
@@ -52,13 +52,13 @@ class HDF5Output(Layer):
     def forward(self, data: Tensor, label: Tensor) -> tuple[Tensor, ...]:
         if data.is_meta:
             return ()
-        if self._passes and self.training:
+        if self._begun and self.training:
             raise NetError(
                 f"every training iteration would write {self.file_name} anew; give the layer include {{ phase: TEST }}"
             )
-        self._passes.append((_four_axes(data), _four_axes(label)))
-        parts = zip(*self._passes, strict=True)
-        write_arrays("HDF5", self.file_name, dict(zip(("data", "label"), map(np.concatenate, parts), strict=True)))
+        arrays = {"data": _four_axes(data), "label": _four_axes(label)}
+        write_arrays("more HDF5" if self._begun else "HDF5", self.file_name, arrays)
+        self._begun = True
         return ()
 
     def lower(self, g: GraphBuilder, *bottoms: Value) -> tuple[Value, ...]:
@@ -66,5 +66,5 @@ class HDF5Output(Layer):
 
 
 def _four_axes(blob: Tensor) -> np.ndarray:
-    values: np.ndarray = blob.detach().float().cpu().numpy().copy()
+    values: np.ndarray = blob.detach().float().cpu().numpy()
     return values.reshape(*values.shape, *[1] * (4 - values.ndim))

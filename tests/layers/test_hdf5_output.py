@@ -61,6 +61,27 @@ def test_further_passes_add_rows_in_test_and_are_refused_in_train(tmp_path: Path
     assert len(arrays(tmp_path / "o.h5")["data"]) == 6
 
 
+def test_a_further_pass_writes_its_own_rows_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first file is Caffe's, in one piece; the second pass makes one that can grow, and later ones add to it."""
+    wholes: list[int] = []
+    whole = sink._writers["HDF5"]
+    monkeypatch.setitem(sink._writers, "HDF5", lambda path, arrays: (wholes.append(1), whole(path, arrays))[1])
+    layer = HDF5Output(str(tmp_path / "o.h5"))
+    layer.eval()
+    nodes = []
+    for rows in (2, 3, 1, 4):
+        layer(torch.arange(rows * 3.0).reshape(rows, 3), torch.arange(float(rows)))
+        nodes.append((tmp_path / "o.h5").stat().st_ino)
+    assert len(wholes) == 1
+    assert len(set(nodes[1:])) == 1
+    assert arrays(tmp_path / "o.h5")["label"].ravel().tolist() == [0, 1, 0, 1, 2, 0, 0, 1, 2, 3]
+    with pytest.raises(CaffeCompatError, match=r"has rows of shape \[3, 1, 1\], .*\[5, 1, 1\]"):
+        layer(torch.zeros(2, 5), torch.zeros(2))
+    (tmp_path / "o.h5").unlink()
+    with pytest.raises(CaffeCompatError, match=r"cannot add to .*o.h5"):
+        layer(torch.zeros(2, 3), torch.zeros(2))
+
+
 def test_refusals(tmp_path: Path) -> None:
     refused("hdf5_output_param has no file_name", HDF5Output)
     for shapes in ([(2, 3), (3,)], [(), ()], [(2, 1, 1, 1, 1), (2,)]):
