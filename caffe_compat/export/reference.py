@@ -105,4 +105,6 @@ def _restore(buffers: list[tuple[torch.nn.Module, str, Tensor | None, Tensor | N
 
 
 def _array(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().cpu().float().numpy().copy()
+    """As float32; float64 stays what it is."""
+    value = tensor.detach().cpu()
+    return (value if value.dtype == torch.float64 else value.float()).numpy().copy()

@@ -56,7 +56,8 @@ class ELU(Layer):
         self.alpha = alpha
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.elu(x, self.alpha)
+        below = torch.exp(torch.clamp(x, max=0)) - 1  # not expm1, as torch's: near zero Caffe's has float32's grain
+        return torch.where(x > 0, x, below * self.alpha)
 
     def lower(self, g: GraphBuilder, x: Value) -> Value:
         return g.op("Elu", x, alpha=self.alpha)

@@ -131,3 +131,31 @@ def test_the_memory_of_a_recurrent_layer_is_not_touched():
         again = [net(x=torch.ones(3, 2, 4), cont=torch.ones(3, 2))["y"] for _ in range(2)]
     assert torch.equal(first, again[0])
     assert torch.equal(second, again[1])
+
+
+CANCELLING = """
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 8 } } }
+layer { name: "fc" type: "InnerProduct" bottom: "x" top: "fc"
+  inner_product_param { num_output: 6 weight_filler { type: "xavier" } } }
+layer { name: "up" type: "Power" bottom: "fc" top: "up" power_param { shift: 10000 } }
+layer { name: "down" type: "Power" bottom: "up" top: "down" power_param { shift: -10000 } }
+"""
+
+
+@pytest.mark.parametrize(("factor", "equal"), [(1 + 3e-4, True), (1.01, False)])
+def test_what_float32_cannot_tell_apart(factor, equal):
+    """Scores of 1 that 10,000 left behind have a grain of 0.001: coarser than the tolerance, not than rounding."""
+    net = load_net(CANCELLING, seed=1)
+    weights = net.layer("fc").weight
+    before = weights.detach().clone()
+    model = changed(lower_net(net), "fc.weight", lambda value: value * np.float32(factor))
+    report = verify(net, model, batches=[2])
+    assert report.ok is equal
+    (comparison,) = report.comparisons
+    assert comparison.relative > report.tolerance
+    assert 1e-4 < comparison.rounding < 1e-3
+    assert "float32 in torch is off by" in str(report)
+    assert bool(report.departure) is not equal
+    assert net.layer("fc").weight is weights
+    assert weights.dtype == torch.float32
+    assert torch.equal(weights, before)

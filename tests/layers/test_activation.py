@@ -70,3 +70,11 @@ def test_relu_in_place_has_the_same_values_and_gradient(slope: float) -> None:
 @pytest.mark.parametrize(("cls", "low"), [(Sigmoid, 0.0), (TanH, -1.0)])
 def test_saturation_is_exact(cls: type[Sigmoid] | type[TanH], low: float) -> None:
     assert cls()(torch.tensor([-200.0, 200.0])).tolist() == [low, 1.0]
+
+
+def test_elu_near_zero_has_the_grain_of_float32() -> None:
+    """exp(x) - 1 as Caffe computes it, not the exact value of torch's expm1."""
+    x = torch.linspace(-1e-5, 0, 50)
+    below = torch.exp(x) - 1
+    assert not torch.equal(below, torch.expm1(x))
+    assert torch.equal(ELU()(x), below)
