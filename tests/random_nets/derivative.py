@@ -56,10 +56,10 @@ def exempt(case: Case, net: Net) -> bool:
 
 
 def _flat(net: Net, node: Node) -> bool:
-    """Groups of equal values, whose deviation is rounding beside eps."""
+    """Groups of equal values, whose deviation is rounding beside eps; of two, whose slope is eps's part alone."""
     shape = node.bottom_shapes[0]
     across = "across_channels: true" in str(node.param)
-    return bool(torch.Size(shape[1 if across else 2 :]).numel() == 1) or _equal_values(net, node)
+    return bool(torch.Size(shape[1 if across else 2 :]).numel() <= 2) or _equal_values(net, node)
 
 
 def _equal_values(net: Net, node: Node) -> bool:
