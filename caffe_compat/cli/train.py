@@ -23,6 +23,7 @@ from caffe_compat.cli.options import (
     add_strict,
     add_weights,
     devices,
+    file_names,
     stages,
     tell_notes,
 )
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", nargs="?", metavar="solver", help="the solver prototxt")
     parser.add_argument("-solver", "--solver", metavar="FILE", help="the same, as Caffe's flag")
     add_weights(parser)
-    parser.add_argument("-snapshot", "--snapshot", metavar="FILE",
+    parser.add_argument("-snapshot", "--snapshot", metavar="FILE", type=file_names,
                         help="continue from this .solverstate; auto: the newest whole one of the solver's "
                         "snapshot_prefix, or from the start (or --weights) where there is none")  # fmt: skip
     parser.add_argument("--solver-override", metavar="FIELD=VALUE", action="append", default=[],

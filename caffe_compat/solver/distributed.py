@@ -18,7 +18,7 @@ from caffe_compat.errors import SolverError
 TIMEOUT = "CAFFE_COMPAT_TIMEOUT"
 """The environment variable that says for how many seconds a process waits for the others; default 1800."""
 _BUCKET = 32 << 20
-_REQUESTS = (None, "snapshot", "stop")
+REQUESTS = (None, "snapshot", "stop")
 
 
 class Ranks:
@@ -99,10 +99,10 @@ class ProcessGroup(Ranks):
 
     def agree(self, request: str | None) -> str | None:
         """Waits for the other hosts, not for the devices."""
-        value = torch.tensor(_REQUESTS.index(request))
+        value = torch.tensor(REQUESTS.index(request))
         with self._together("an iteration"):
             dist.all_reduce(value, dist.ReduceOp.MAX)
-        return _REQUESTS[int(value)]
+        return REQUESTS[int(value)]
 
     def collect(self, value: bytes) -> list[bytes]:
         lengths = [int(length) for length in self._gather(torch.tensor([len(value)]))]

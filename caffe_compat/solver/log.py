@@ -34,7 +34,10 @@ Listener = Callable[[Event], None]
 
 
 class GlogPrinter:
-    """Prints events as glog does: ``I1124 08:01:02.123456 12345 solver.cpp:239] text``."""
+    """Prints events as glog does: ``I1124 08:01:02.123456 12345 solver.cpp:239] text``.
+
+    A line that cannot be written (disk full) does not end the training; a reader that has gone does.
+    """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self.stream = stream
@@ -43,7 +46,12 @@ class GlogPrinter:
         now = time.time()
         moment = time.strftime("%m%d %H:%M:%S", time.localtime(now)) + f".{int(now % 1 * 1e6):06d}"
         line = f"{event.level}{moment} {threading.get_native_id():5d} {event.origin}] {event.text}"
-        print(line, file=self.stream or sys.stderr, flush=True)
+        try:
+            print(line, file=self.stream or sys.stderr, flush=True)
+        except BrokenPipeError:
+            raise
+        except OSError:
+            return
 
 
 def number(value: float) -> str:
@@ -131,6 +139,9 @@ class Log:
     def not_finite(self, iteration: int, loss: float) -> None:
         text = f"Iteration {iteration}: the loss is {number(loss)}; the training goes on as in Caffe, with little hope"
         self.notes([f"{text}: lower base_lr, set clip_gradients, or check the data"])
+
+    def solved(self, iteration: int, max_iter: int) -> None:
+        self.notes([f"iteration {iteration} is reached and max_iter is {max_iter}: nothing is left to train; raise it"])
 
     def notes(self, texts: Sequence[str]) -> None:
         """Warnings that Caffe does not have."""

@@ -40,6 +40,8 @@ def check_prefix(prefix: str, source: str) -> None:
             "names, or set snapshot_after_train: false"
         )
     folder = Path(prefix + "_").parent
+    if folder.exists() and not folder.is_dir():
+        raise SolverError(f"snapshot_prefix '{prefix}': {folder} is a file, no folder; correct the prefix")
     if not folder.is_dir():
         raise SolverError(
             f"snapshot_prefix '{prefix}': there is no folder {folder}; create it (mkdir -p {folder}), or "

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from caffe_compat.errors import CaffeCompatError, SolverError
 from caffe_compat.proto import Document, read_solver
 from caffe_compat.solver import config, state
 from caffe_compat.solver.compiled import Passes
-from caffe_compat.solver.distributed import Ranks
+from caffe_compat.solver.distributed import REQUESTS, Ranks
 from caffe_compat.solver.feeding import Feed, fed_inputs
 from caffe_compat.solver.log import Listener, Log
 from caffe_compat.solver.losses import LossMeter
@@ -97,6 +98,8 @@ class Solver:
         self.precision = Precision(precision, self.net, self.device)
         self.passes = Passes(self.net, self.precision, compile, cuda_graphs, self.log.notes)
         self._failure: CaffeCompatError | None = None
+        self._saved = -1  # the iteration of the last snapshot
+        self._resume: Any = None  # during tests: what a snapshot then goes on with, which is their beginning
         for path in config.weight_files(self.document, weights):
             self.log.loaded(str(path), load_weights(self.net, path))
         if snapshot:
@@ -108,16 +111,18 @@ class Solver:
     def step(self, iterations: int, feed: Feed | None = None) -> None:
         """Do so many iterations: each one update from the gradients of ``iter_size`` forward and backward passes."""
         self.feed = feed or self.feed
-        self.stopped = False
+        self.stopped, self._saved = False, -1
         self.losses.start()
         self._started, self._displayed = time.perf_counter(), self.iter
         stop = self.iter + iterations
         while self.iter < stop:
             self.updater.clear(self.passes.keeps_gradients)
             if self._due(self.param.test_interval) and (self.iter > 0 or self.param.test_initialization):
+                self._resume = state.resume_state(self)
                 self.test_all()
                 if self.stopped:
                     break
+                self._resume = None
             display = self._due(self.param.display)
             outputs = self._forward_backward()
             if display:
@@ -126,10 +131,10 @@ class Solver:
             self.iter += 1
             for callback in self.callbacks:
                 callback(self)
-            request = self.ranks.agree(self.action())
+            request = self.ranks.agree(self._requested())
             if self._due(self.param.snapshot) or request == "snapshot":
                 self._try_snapshot()
-            if request == "stop":
+            if request == "stop" or self.stopped:
                 self.stopped = True
                 break
 
@@ -140,6 +145,8 @@ class Solver:
         could not be written.
         """
         self._check_prefix(self.param.snapshot_after_train)
+        if self.iter >= self.param.max_iter > 0:
+            self.log.solved(self.iter, self.param.max_iter)
         self.log.solving(self.net.name, self.param.lr_policy)
         self._failure, before = None, self.action
         with Signals(sigint_effect, sighup_effect) as signals:
@@ -220,6 +227,7 @@ class Solver:
 
     def _final_pass(self) -> None:
         """Caffe's last look at the loss and at the test nets, after the last update."""
+        self._resume = state.resume_state(self)
         if self._due(self.param.display):
             with torch.no_grad():
                 self.net(**fed_inputs(self.net, self.feed, self.device))
@@ -227,24 +235,30 @@ class Solver:
             self.log.loss(self.iter, self.losses.average)
         if self._due(self.param.test_interval):
             self.test_all()
+        self._resume = None
 
     def _due(self, interval: int) -> bool:
         return bool(interval) and self.iter % interval == 0
 
     def _heed_requests(self) -> bool:
         """What is asked for during a test; whether to stop. Several ranks heed it after their next iteration."""
-        while self.ranks.count == 1 and (request := self.action()):
-            if request == "snapshot":
-                self._try_snapshot()
-            else:
-                self.stopped = True
+        request = self._requested() if self.ranks.count == 1 else None
+        if request == "snapshot" and self._saved != self.iter:
+            self._try_snapshot()
+        self.stopped = self.stopped or request == "stop"
         return self.stopped
+
+    def _requested(self) -> str | None:
+        request = self.action()
+        if request not in REQUESTS:
+            raise SolverError(f"the solver's action asks for {request!r}; accepted: None, 'snapshot', 'stop'")
+        return request
 
     def _try_snapshot(self) -> None:
         """A snapshot in the course of the training, which a full disk must not end."""
         try:
             self.snapshot()
-            self._failure = None
+            self._failure, self._saved = None, self.iter
         except CaffeCompatError as error:
             note = f"no snapshot at iteration {self.iter}: {error}; older snapshots stay, and the training goes on"
             self.log.notes([note])

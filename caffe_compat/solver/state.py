@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from caffe_compat.errors import SolverError
 from caffe_compat.net import Net
 from caffe_compat.proto import pb
 from caffe_compat.solver import snapshot
 from caffe_compat.solver.resume import resume, resume_message
+from caffe_compat.solver.updates import RULES
 from caffe_compat.weights import load_weights
 
 if TYPE_CHECKING:
@@ -27,9 +29,7 @@ def take_snapshot(solver: Solver) -> str:
     """
     model, path = snapshot.snapshot_paths(solver.param.snapshot_prefix, solver.iter, writes_hdf5(solver))
     state = pb.SolverState(iter=solver.iter, learned_net=model, current_step=solver.schedule.current_step)
-    state.resume.CopyFrom(resume_message(_nets(solver), solver.seed, solver.losses.state, solver.ranks))
-    if scale := solver.precision.state:
-        state.resume.loss_scale, state.resume.loss_scale_age = scale
+    state.resume.CopyFrom(solver._resume or resume_state(solver))
     if not solver.ranks.first:
         return path
     snapshot.check_prefix(solver.param.snapshot_prefix, solver.document.source)
@@ -38,13 +38,26 @@ def take_snapshot(solver: Solver) -> str:
     return path
 
 
+def resume_state(solver: Solver) -> Any:
+    """Our part of a state, a ResumeState: where the solver goes on. All ranks make it together."""
+    message = resume_message(_nets(solver), solver.seed, solver.losses.state, solver.ranks)
+    message.solver_type = solver.param.type
+    if scale := solver.precision.state:
+        message.loss_scale, message.loss_scale_age = scale
+    return message
+
+
 def restore(solver: Solver, path: str | os.PathLike[str]) -> None:
     """Read a state and its model; a state that does not fit the solver changes nothing. Raises SolverError."""
     solver.log.restoring(str(path))
     stored = snapshot.read_state(path)
+    solver.log.notes(_check_type(path, stored.message.resume.solver_type, solver.param.type))
     snapshot.check_history(path, stored.history, solver.updater.history, solver.param.type)
-    load_weights(solver.net, stored.model)
+    report = load_weights(solver.net, stored.model)
+    if report.ignored or report.untouched:
+        solver.log.notes([f"{path}: its weights {stored.model} are not of this net: {report}"])
     snapshot.copy_history(stored.history, solver.updater.history)
+    solver._resume, solver._saved = None, -1
     solver.iter = stored.message.iter
     solver.schedule.current_step = stored.message.current_step
     if stored.message.HasField("resume"):
@@ -54,6 +67,21 @@ def restore(solver: Solver, path: str | os.PathLike[str]) -> None:
         solver.losses.restore(saved.recent_loss)
         if saved.HasField("loss_scale"):
             solver.precision.restore(saved.loss_scale, saved.loss_scale_age)
+
+
+def _check_type(path: str | os.PathLike[str], written: str, kind: str) -> list[str]:
+    """A note where another type of solver wrote the state. Raises SolverError where its history is another thing.
+
+    Caffe's states do not tell the type.
+    """
+    if written in ("", kind):
+        return []
+    text = f"{path} was written by a solver of type {written}, this one is {kind}"
+    if written in RULES and RULES[written].history == RULES[kind].history:
+        return [f"{text}: it goes on with {written}'s history"]
+    raise SolverError(
+        f'{text}, whose history is another; resume with type: "{written}", or start from its weights with --weights'
+    )
 
 
 def _nets(solver: Solver) -> dict[str, Net]:

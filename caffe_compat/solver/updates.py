@@ -23,12 +23,14 @@ Tensors = list[Tensor]
 class UpdateRule(ABC):
     """One solver type.
 
-    ``slots``: how many blobs of history it keeps for each parameter. ``least`` and ``below``: fields of the solver
-    and the range that they must lie in. ``refused``: fields that must be 0. Numbers are rounded to float32 as in Caffe.
+    ``slots``: how many blobs of history it keeps for each parameter; ``history``: what they are. ``least`` and
+    ``below``: fields of the solver and the range that they must lie in. ``refused``: fields that must be 0. Numbers are
+    rounded to float32 as in Caffe.
     """
 
     type: ClassVar[str] = ""
     slots: ClassVar[int] = 1
+    history: ClassVar[str] = "steps"
     least: ClassVar[dict[str, float]] = {}
     below: ClassVar[dict[str, float]] = {}
     refused: ClassVar[tuple[str, ...]] = ()
@@ -96,6 +98,7 @@ class Nesterov(UpdateRule):
 class AdaGrad(UpdateRule):
     """h = h + g^2; w = w - rate * g / (sqrt(h) + delta)"""
 
+    history = "sums of squares"
     refused = ("momentum",)
 
     def update(self, params: Tensors, grads: Tensors, history: list[Tensors], rate: float, iteration: int) -> None:
@@ -108,6 +111,7 @@ class AdaGrad(UpdateRule):
 class RMSProp(UpdateRule):
     """h = rms_decay * h + (1 - rms_decay) * g^2; w = w - rate * g / (sqrt(h) + delta)"""
 
+    history = "means of squares"
     refused = ("momentum",)
     least: ClassVar[dict[str, float]] = {"rms_decay": 0}
     below: ClassVar[dict[str, float]] = {"rms_decay": 1}
@@ -125,7 +129,7 @@ class AdaDelta(UpdateRule):
     k = momentum * k + (1 - momentum) * u^2; w = w - rate * u
     """
 
-    slots = 2
+    slots, history = 2, "means of squares, means of squared steps"
 
     def update(self, params: Tensors, grads: Tensors, history: list[Tensors], rate: float, iteration: int) -> None:
         h, k = history
@@ -146,10 +150,11 @@ class Adam(UpdateRule):
     """m = b1 * m + (1 - b1) * g; v = b2 * v + (1 - b2) * g^2;
     w = w - rate * sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(v) + delta), with b1 momentum, b2 momentum2, t from 1
 
-    Differs from torch: delta is added before the correction of v; b1 is 0 unless given.
+    Differs from torch: delta is added before the correction of v; b1 is 0 unless given; t is the iteration, so an
+    update that fp16 made void counts (the next ones are a little smaller).
     """
 
-    slots = 2
+    slots, history = 2, "means, means of squares"
 
     def update(self, params: Tensors, grads: Tensors, history: list[Tensors], rate: float, iteration: int) -> None:
         m, v = history

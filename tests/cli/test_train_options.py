@@ -74,6 +74,13 @@ def test_auto_with_weights_takes_them_only_at_the_start(capsys: pytest.CaptureFi
     assert train("--snapshot", "snap_iter_3.solverstate", "--weights", "first_iter_12.caffemodel") == 2
 
 
+def test_an_empty_snapshot_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """As from a variable of a shell that is not set: the training must not start anew."""
+    with pytest.raises(SystemExit):
+        train("--snapshot", "")
+    assert "'' names no file; leave the option out, or name one" in capsys.readouterr().err
+
+
 def test_tensorboard(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("tensorboard")
     assert train("--tensorboard", "board", "--solver-override=max_iter=4") == 0

@@ -11,6 +11,7 @@ import pytest
 
 from caffe_compat import files
 from caffe_compat.errors import CaffeCompatError
+from caffe_compat.solver import GlogPrinter, Solver
 from tests.solver.making import NET, Run, make_experiment, parameters
 
 WIDE = NET.replace("num_output: 4 ", "num_output: 100 ")
@@ -84,6 +85,23 @@ def test_a_snapshot_of_the_same_name_stays(tmp_path: Path, monkeypatch: pytest.M
     again.solver.step(3)
     assert "the disk is full" in again.texts("note")[-1]
     assert snapshots(tmp_path) == before
+
+
+def test_a_log_on_the_full_disk(tmp_path: Path) -> None:
+    """Its lines are lost, as with glog; a reader that has gone ends the training."""
+
+    class Stream(io.StringIO):
+        error: OSError = OSError(errno.ENOSPC, "No space left on device")
+
+        def write(self, text: str) -> int:
+            raise self.error
+
+    solver = Solver(make_experiment(tmp_path, snapshot=None), log=GlogPrinter(Stream()))
+    solver.step(3)
+    assert solver.iter == 3
+    Stream.error = BrokenPipeError(errno.EPIPE, "Broken pipe")
+    with pytest.raises(BrokenPipeError):
+        solver.step(3)
 
 
 def test_a_last_snapshot_that_fails_is_an_error_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

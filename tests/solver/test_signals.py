@@ -21,13 +21,14 @@ def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def killed_at(run: Run, number: int, iteration: int) -> None:
-    """Send a signal when the rate of an iteration is told."""
+def killed_at(run: Run, number: int, iteration: int, kind: str = "lr", net: int | None = None) -> None:
+    """Send a signal when the rate of an iteration is told, or the test of a net."""
+    awaited = [kind, iteration] if net is None else [kind, iteration, net]
     listener = run.solver.log.listener
 
     def listen(event: object) -> None:
         listener(event)  # type: ignore[arg-type]
-        if getattr(event, "row", None)[:2] == ["lr", iteration]:  # type: ignore[index]
+        if getattr(event, "row", None)[: len(awaited)] == awaited:  # type: ignore[index]
             os.kill(os.getpid(), number)
 
     run.solver.log.listener = listen
@@ -62,6 +63,47 @@ def test_effects_can_be_chosen(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.solverstate"))
     with pytest.raises(SolverError, match="sigint_effect is 'halt'; accepted: stop, snapshot, none"):
         run.solver.solve(sigint_effect="halt")
+
+
+@pytest.mark.parametrize(("number", "iteration"), [(signal.SIGINT, 4), (signal.SIGHUP, 4), (signal.SIGHUP, 12)])
+def test_a_snapshot_during_a_test_goes_on_at_its_beginning(tmp_path: Path, number: int, iteration: int) -> None:
+    """The first of two test nets has read on; the continued run tests both again, with the same batches."""
+    changes = {"test_iter": "2\ntest_iter: 3", "snapshot": None, "snapshot_prefix": '"whole"', "max_iter": 16}
+    whole = Run(make_experiment(tmp_path, **changes))
+    whole.solver.solve()
+    run = Run(make_experiment(tmp_path, **{**changes, "snapshot_prefix": None, "max_iter": max(iteration, 8)}))
+    killed_at(run, number, iteration, "testing", 1)
+    run.solver.solve()
+    assert run.solver.stopped == (number == signal.SIGINT)
+    path = make_experiment(tmp_path, **changes)
+    continued = Run(path, snapshot=f"solver_iter_{iteration}.solverstate")
+    continued.solver.solve()
+    kinds = ("testing", "test_output", "train_loss", "train_output", "loss")
+    assert continued.rows(*kinds) == whole.rows(*kinds)[-len(continued.rows(*kinds)) :]
+    assert continued.rows("testing")[0] == ["testing", iteration, 0]
+
+
+def test_an_action_that_always_asks_ends_too(tmp_path: Path) -> None:
+    """It is asked once a pass: in the first test, before the first iteration."""
+    run = Run(make_experiment(tmp_path, snapshot=None))
+    run.solver.action = lambda: "stop"
+    run.solver.step(5)
+    assert (run.solver.iter, run.solver.stopped) == (0, True)
+    run = Run(make_experiment(tmp_path, snapshot=None, test_initialization="false"))
+    run.solver.action = lambda: "snapshot"
+    run.solver.step(5)
+    assert len(list(tmp_path.glob("snap_iter_*.solverstate"))) == 5
+    run.solver.action = lambda: "halt"
+    with pytest.raises(SolverError, match="action asks for 'halt'; accepted: None, 'snapshot', 'stop'"):
+        run.solver.step(1)
+
+
+def test_a_stop_during_a_test_of_a_callback_counts(tmp_path: Path) -> None:
+    run = Run(make_experiment(tmp_path, snapshot=None, snapshot_after_train="false"))
+    killed_at(run, signal.SIGINT, 4, "testing", 0)
+    run.solver.callbacks.append(lambda solver: solver.iter == 4 and solver.test_all())
+    run.solver.solve()
+    assert (run.solver.iter, run.solver.stopped) == (4, True)
 
 
 def test_handlers_are_restored_and_a_second_sigint_interrupts() -> None:

@@ -12,7 +12,7 @@ from caffe_compat.errors import SolverError
 from caffe_compat.proto import pb, read_binary
 from caffe_compat.solver import RULES, Solver
 from tests.solver import killed
-from tests.solver.making import Run, make_experiment, parameters
+from tests.solver.making import NET, Run, make_experiment, parameters
 
 MOMENTUM = {"AdaGrad": None, "RMSProp": None}
 
@@ -143,6 +143,7 @@ def test_solving_what_is_solved(tmp_path: Path) -> None:
     again = Run(path, snapshot="snap_iter_12.solverstate")
     again.solver.solve()
     assert again.rows("train_loss", "lr") == []
+    assert "iteration 12 is reached and max_iter is 12: nothing is left to train" in again.texts("note")[-1]
     assert [row[:2] for row in again.rows("loss", "testing")] == [["loss", 12], ["testing", 12]]
     assert {file.name: file.read_bytes() for file in tmp_path.glob("snap*")} == before
 
@@ -193,6 +194,32 @@ def test_refused_states(tmp_path: Path, name: str, expected: str) -> None:
     assert run.solver.iter == 3
 
 
+def test_a_state_of_another_solver_type(tmp_path: Path) -> None:
+    """Its history would have the right shapes, and another meaning: AdaGrad takes roots of what SGD has negative."""
+    Run(make_experiment(tmp_path)).solver.step(3)
+    run = Run(make_experiment(tmp_path, type='"AdaGrad"', momentum=None))
+    before = parameters(run.solver)
+    with pytest.raises(SolverError, match=r'by a solver of type SGD, this one is AdaGrad.* resume with type: "SGD", or'):
+        run.solver.restore("snap_iter_3.solverstate")
+    assert parameters(run.solver) == before
+    run = Run(make_experiment(tmp_path, type='"Nesterov"'), snapshot="snap_iter_3.solverstate")
+    assert (
+        "written by a solver of type SGD, this one is Nesterov: it goes on with SGD's history" in run.texts("note")[-1]
+    )
+    assert run.solver.iter == 3
+
+
+def test_a_state_with_the_weights_of_another_net(tmp_path: Path) -> None:
+    run = Run(make_experiment(tmp_path))
+    run.solver.step(3)
+    other = Run(make_experiment(tmp_path, NET.replace('"fc" type', '"ip" type')), snapshot="snap_iter_3.solverstate")
+    assert "ignored (the net has no such layer): 'fc'" in other.texts("note")[-1]
+    assert "left as they are (no file has such a layer): 'ip'" in other.texts("note")[-1]
+    path = make_experiment(tmp_path, NET.replace("num_output: 4", "num_output: 5"))
+    with pytest.raises(SolverError, match=r"history blob 0 has shape \[4, 1, 3, 3\] .* shape \[5, 1, 3, 3\]"):
+        Run(path, snapshot="snap_iter_3.solverstate")
+
+
 def test_every_truncation_is_told(tmp_path: Path) -> None:
     """Cut anywhere, a state is refused or (cut between two fields) lacks history: never read half."""
     run = Run(make_experiment(tmp_path))
@@ -213,6 +240,9 @@ def test_missing_folder_is_told_before_the_training(tmp_path: Path) -> None:
     with pytest.raises(SolverError, match="there is no folder not/there; create it"):
         run.solver.solve()
     assert run.solver.iter == 0
+    path = make_experiment(tmp_path, snapshot_prefix='"net.prototxt/snap"')
+    with pytest.raises(SolverError, match=r"net\.prototxt is a file, no folder; correct the prefix"):
+        Run(path)
 
 
 def test_prefix_that_is_a_folder_and_no_prefix(tmp_path: Path) -> None:
