@@ -18,7 +18,7 @@ from caffe_compat.layers.limits import check_blob
 from caffe_compat.layers.source import open_source
 from caffe_compat.net.gradients import check_propagate_down, cut_gradients, freeze_blobs
 from caffe_compat.net.inplace import allow_inplace
-from caffe_compat.net.losses import set_loss_weights
+from caffe_compat.net.losses import set_loss_weights, weigh_read_losses
 from caffe_compat.net.node import AUTOMATIC, Node, naming
 from caffe_compat.net.sharing import LearnableParam, check_param_specs, share_params
 from caffe_compat.net.state import NetState
@@ -46,7 +46,7 @@ def build_nodes(document: Document, state: NetState, seed: int) -> Built:
         where = document.where("layer", index)
         with naming(param.name, param.type, where):
             node = _node(len(nodes), param, where, state)
-            wiring.connect(node.name, node.bottoms, node.tops, node.layer.allows_inplace)
+            wiring.connect(node.name, node.bottoms, node.tops, node.layer.allows_inplace, param.loss_weight)
             _open(node, seed + len(nodes), document)
             _set_up(node, shapes)
             set_loss_weights(node)
@@ -56,6 +56,7 @@ def build_nodes(document: Document, state: NetState, seed: int) -> Built:
     learnable, shared = share_params(nodes)
     for node in nodes:
         freeze_blobs(node, net.force_backward)
+    weigh_read_losses(nodes)
     cut_gradients(nodes, net.force_backward)
     allow_inplace(nodes)
     free_after_last_use(nodes, outputs)

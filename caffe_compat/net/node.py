@@ -32,6 +32,8 @@ class Node:
     bottom_shapes: list[Shape] = field(default_factory=list)
     top_shapes: list[Shape] = field(default_factory=list)
     loss_weights: list[float] = field(default_factory=list)
+    gradient_weights: list[float] = field(default_factory=list)
+    """The part of each loss weight that has a gradient; what is left counts in the value of the loss alone."""
     cut_bottoms: tuple[int, ...] = ()
     """Bottoms through which no gradient flows."""
     needs_backward: bool = True

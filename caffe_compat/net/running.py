@@ -25,10 +25,10 @@ def run_nodes(nodes: Sequence[Node], blobs: dict[str, Tensor], keep: bool = Fals
             if node.type == "Input":
                 continue
             tops = node.run([blobs[name] for name in node.bottoms])
-            for name, top, weight in zip(node.tops, tops, node.loss_weights, strict=True):
+            for i, (name, top) in enumerate(zip(node.tops, tops, strict=True)):
                 blobs[name] = top
-                if weight != 0:
-                    losses.append(_weighted(top, weight))
+                if node.loss_weights[i] != 0:
+                    losses.append(_weighted(top, node.loss_weights[i], node.gradient_weights[i]))
             if not keep:
                 for name in node.free:
                     del blobs[name]
@@ -43,6 +43,9 @@ def run_nodes(nodes: Sequence[Node], blobs: dict[str, Tensor], keep: bool = Fals
     return sum(losses[1:], losses[0]) if losses else torch.zeros(())
 
 
-def _weighted(top: Tensor, weight: float) -> Tensor:
+def _weighted(top: Tensor, weight: float, gradient_weight: float) -> Tensor:
     total = top if top.dim() == 0 else top.sum()
+    if weight != gradient_weight:
+        rest = total.detach() * (weight - gradient_weight)
+        return rest + total * gradient_weight if gradient_weight else rest
     return total if weight == 1 else total * weight

@@ -7,6 +7,7 @@ import torch
 
 from caffe_compat.errors import NetError
 from caffe_compat.net import Net
+from caffe_compat.net.gradients import check_backward
 from tests.net.making import build, fc, layer, random, source
 
 FLAT, LABEL = source(sizes=(4, 6)), source("label", (4,))
@@ -117,3 +118,90 @@ def test_labels_get_no_gradient() -> None:
 def test_propagate_down_is_given_for_none_or_each() -> None:
     with pytest.raises(NetError, match=r"propagate_down is given 1 time\(s\) for 2 bottom\(s\); accepted: none, or on"):
         losses("propagate_down: true")
+
+
+# ---- losses that other layers read, as Caffe's InsertSplits and SetLossWeights treat them
+
+
+def read_loss(loss: str = "", reader: str = "", kind: str = "Power") -> tuple[float, float]:
+    """The net's loss and the gradient's factor, in units of the loss itself, where a layer reads the loss's top."""
+    top = "twice" if kind != "Silence" else ""
+    parts = [FLAT, LABEL, fc("a", "data", 3), layer("loss", "SoftmaxWithLoss", "a label", "loss", loss)]
+    plain = build(*parts[:3], layer("loss", "SoftmaxWithLoss", "a label", "loss"), phase="TRAIN")
+    net = build(*parts, layer("reader", kind, "loss", top, reader), phase="TRAIN")
+    found = []
+    for made in (net, plain):
+        made(DATA, LABELS)
+        if made.loss.requires_grad:
+            made.loss.backward()
+        gradient = made.layer("a").weight.grad
+        found += [float(made.loss.detach()), 0.0 if gradient is None else float(gradient[0, 0])]
+    return found[0] / found[2], found[1] / found[3]
+
+
+TWICE = "power_param { scale: 2 } loss_weight: 1"
+
+
+@pytest.mark.parametrize(
+    ("loss", "reader", "kind", "value", "factor"),
+    [
+        ("", TWICE, "Power", 3, 2),  # the reader's gradient takes the place of the loss's own
+        ("loss_weight: 0.5", TWICE, "Power", 3.5, 2.5),  # 0.5 on the Split, 1 again on the loss layer
+        ("loss_weight: 0", TWICE, "Power", 2, 2),
+        ("", "", "Silence", 1, 0),
+        ("loss_weight: 1", "", "Silence", 2, 1),
+        ("", "", "Power", 1, 0),
+    ],
+)
+def test_a_loss_that_is_read(loss: str, reader: str, kind: str, value: float, factor: float) -> None:
+    assert read_loss(loss, reader, kind) == pytest.approx((value, factor), rel=1e-5)
+
+
+def test_a_read_top_with_a_loss_weight_takes_those_of_its_layers_other_tops() -> None:
+    tops = layer("s", "Slice", "a", "p q", "slice_param { axis: 1 } loss_weight: 2 loss_weight: 3")
+    net = build(FLAT, fc("a", "data", 4), tops, layer("r", "Power", "p", "r"), phase="TRAIN")
+    net.keep_blobs = True
+    net(DATA)
+    assert torch.allclose(net.loss, 2 * net.blobs["p"].sum())
+    net.loss.backward()
+    assert net.layer("a").bias.grad.tolist() == [8, 8, 0, 0]
+
+
+# ---- where Caffe's backward pass ends the program
+
+
+def checked(*layers: str, force: bool = False) -> None:
+    net = build("force_backward: true" if force else "", FLAT, LABEL, *layers, phase="TRAIN")
+    check_backward(net.nodes, force)
+
+
+SCORES = fc("a", "data", 3)
+LOSS = layer("loss", "SoftmaxWithLoss", "a label", "loss")
+
+
+def test_a_gradient_of_labels_is_refused() -> None:
+    learned = [SCORES, fc("b", "data", 3), layer("l", "SigmoidCrossEntropyLoss", "a b", "l")]
+    with pytest.raises(NetError, match=r"layer 'l' .*a gradient of bottom 1 \('b'\), because of what is learned below"):
+        checked(*learned)
+    cut = "propagate_down: true propagate_down: false"
+    checked(*learned[:2], layer("l", "SigmoidCrossEntropyLoss", "a b", "l", cut))
+    checked(SCORES, fc("b", "data", 3, "param { lr_mult: 0 } param { lr_mult: 0 }"), learned[2])
+    checked(*learned[:2], layer("l", "SigmoidCrossEntropyLoss", "a b", "l", "loss_weight: 0"))
+    with pytest.raises(NetError, match=r"bottom 1 \('label'\), because of propagate_down: true; the layer has none"):
+        checked(SCORES, layer("l", "SoftmaxWithLoss", "a label", "l", "propagate_down: true propagate_down: true"))
+
+
+def test_a_gradient_through_a_step_is_refused() -> None:
+    step = layer("t", "Threshold", "a", "t")
+    with pytest.raises(NetError, match=r"layer 't' .*propagate_down: false for bottom 0"):
+        checked(SCORES, step, layer("l", "SoftmaxWithLoss", "t label", "l"))
+    checked(SCORES, step, LOSS)
+    checked(layer("t", "Threshold", "data", "t"), fc("a", "t", 3), LOSS)
+
+
+def test_force_backward_asks_also_where_there_is_none() -> None:
+    accuracy = layer("acc", "Accuracy", "a label", "acc")
+    checked(SCORES, LOSS, accuracy)
+    checked(SCORES, LOSS, force=True)
+    with pytest.raises(NetError, match=r"layer 'acc' .*because of force_backward; the layer has none; accepted: no"):
+        checked(SCORES, LOSS, accuracy, force=True)

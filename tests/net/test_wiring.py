@@ -15,6 +15,15 @@ ERRORS = [
     ([layer("x", "ReLU", "data", "y"), layer("z", "ReLU", "data", "y")], "top 'y' is made already, by layer 'x'"),
     ([layer("x", "Split", "data", "y y")], "top 'y' is made already"),
     ([layer("x", "Reshape", "data", "data")], "the layer cannot work in place; rename the top"),
+    (
+        [layer("x", "ReLU", "data", "x"), layer("y", "Power", "x", "y"), layer("z", "ReLU", "x", "x")],
+        "layer 'z' .*top and bottom are both 'x', but layer 'y' reads that blob, too; accepted: in place where no one",
+    ),
+    ([layer("x", "Eltwise", "data data", "data")], "top and bottom are both 'data', but layer 'x' reads that blob"),
+    (
+        [layer("x", "ReLU", "data", "x", "loss_weight: 2"), layer("y", "ReLU", "x", "x")],
+        "top and bottom are both 'x', but its own loss_weight reads that blob, too",
+    ),
     ([layer("x", "ReLU", "data data", "x")], r"takes exactly 1 bottom\(s\), found 2"),
     ([layer("x", "ReLU", "data", "x y")], r"makes exactly 1 top\(s\), found 2"),
     ([layer("x", "ReLU", "", "x")], r"takes exactly 1 bottom\(s\), found 0"),
@@ -50,6 +59,12 @@ def test_blobs_are_dropped_after_their_last_use() -> None:
     assert [node.free for node in net.nodes] == [(), ("data",), (), ("a",), ("b",), ("c",)]
     outputs = net(random() * 0.1)
     assert list(net.blobs) == list(outputs) == ["e"]
+
+
+def test_in_place_is_allowed_where_only_the_new_values_are_read_twice() -> None:
+    layers = [source(), layer("a", "Exp", "data", "a", "loss_weight: 0"), layer("b", "Power", "a", "a")]
+    net = build(*layers, layer("c", "Power", "a", "c"), layer("d", "Power", "a", "d"))
+    assert net.outputs == ["c", "d"]
 
 
 def test_keep_blobs() -> None:
