@@ -113,7 +113,7 @@ def _poly(s: Schedule, iteration: int) -> float:
     return s.base_lr * _power(float(rest), s.power)
 
 
-@lr_policy("sigmoid", gamma=0)
+@lr_policy("sigmoid", stepsize=1, gamma=0)
 def _sigmoid(s: Schedule, iteration: int) -> float:
     """base_lr / (1 + e ^ (-gamma * (iteration - stepsize)))"""
     exponent = -s.gamma * (iteration - s.stepsize)

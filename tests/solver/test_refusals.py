@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from caffe_compat.errors import CaffeCompatError, SolverError, WeightsError
+from caffe_compat.errors import CaffeCompatError, NetError, SolverError, WeightsError
 from tests.solver.making import NET, Run, make_experiment
 
 REFUSALS: list[tuple[dict[str, Any], str]] = [
@@ -22,6 +22,7 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"type": '"RMSProp"', "momentum": None, "rms_decay": -0.5}, "rms_decay is -0.5; accepted: 0 or more"),
     ({"stepsize": 0}, "stepsize is 0; accepted: 1 or more"),
     ({"lr_policy": '"sigmoid"', "gamma": -1}, "gamma is -1; accepted: 0 or more"),
+    ({"lr_policy": '"sigmoid"', "stepsize": 0}, "stepsize is 0; accepted: 1 or more"),
     ({"iter_size": 0}, "iter_size is 0; accepted: 1 or more"),
     ({"average_loss": 0}, "average_loss is 0; accepted: 1 or more"),
     (
@@ -86,3 +87,10 @@ def test_a_net_with_inputs_must_be_fed() -> None:
     )
     with pytest.raises(SolverError, match=r"the TRAIN net has Input layers \(x\), and nobody feeds them"):
         Run(text).solver.step(1)
+
+
+def test_labels_that_are_learned_are_refused(tmp_path: Path) -> None:
+    """Caffe's backward pass ends the program there."""
+    net = NET.replace('layer { name: "loss"', 'layer { name: "loss" propagate_down: true propagate_down: true')
+    with pytest.raises(NetError, match=r"net\.prototxt:\d+.*asks for a gradient of bottom 1 .*propagate_down: true"):
+        Run(make_experiment(tmp_path, net))
