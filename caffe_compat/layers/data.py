@@ -133,8 +133,8 @@ class Data(SourceLayer):
 class ImageData(SourceLayer):
     """The next ``batch_size`` images of a list, decoded, resized and transformed
 
-    Tops: data (N, C, H, W), C = 3 (blue, green, red) or 1; labels (N,) where a second top is named, or (N, k) where
-    every line of the list ends in k numbers (which Caffe does not know).
+    Tops: data (N, C, H, W), C = 3 (blue, green, red) or 1; labels (N,), or (N, k) where every line of the list ends
+    in k numbers (which Caffe does not know).
 
     image_data_param: ``source`` (a text file, a line "path label" for each image; the label follows the last space),
     ``batch_size`` (default 1), ``rand_skip`` (skip a random number of images below this at the start; default 0),
@@ -145,7 +145,7 @@ class ImageData(SourceLayer):
     """
 
     blocks = ("image_data_param", "transform_param")
-    tops = Between(1, 2)
+    tops = Exactly(2)
 
     def __init__(
         self,
@@ -226,7 +226,7 @@ class HDF5Data(SourceLayer):
     Tops: any number, each named like a data set of the files; (N, ...) with the data set's further axes.
 
     ``source`` (a text file that lists the HDF5 files), ``batch_size``, ``shuffle`` (files and rows; default
-    false). Refused: no source, a batch size of 0.
+    false). Refused: no source, a batch size of 0, a transform_param.
     """
 
     blocks = ("hdf5_data_param",)

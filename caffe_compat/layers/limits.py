@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -17,7 +18,17 @@ def check_blob(what: str, shape: Sequence[int]) -> None:
         raise NetError(f"{what} would have {len(shape)} axes; accepted: at most {MOST_AXES}")
     if min(shape, default=0) < 0:
         raise NetError(f"{what} has the shape {list(shape)}; accepted: dims from 0 on")
-    if math.prod(shape) > LARGEST:
+    before_zero = list(itertools.takewhile(bool, shape))  # a size of 0 does not mend what is too large before it
+    if math.prod(before_zero) > LARGEST:
         raise NetError(
-            f"{what} of shape {list(shape)} would have {math.prod(shape)} elements; accepted: at most {LARGEST}"
+            f"{what} of shape {list(shape)} would have {math.prod(before_zero)} elements; accepted: at most {LARGEST}"
+        )
+
+
+def check_not_empty(bottom: Sequence[int], axes: slice) -> None:
+    """Raise NetError where these axes of a bottom hold no value. Caffe makes an array of that size and refuses 0."""
+    if 0 in bottom[axes]:
+        raise NetError(
+            f"the bottom of shape {list(bottom)} has no elements along the axes {list(range(len(bottom)))[axes]}; "
+            "accepted: sizes of 1 and above there"
         )

@@ -12,6 +12,7 @@ from caffe_compat.errors import NetError
 from caffe_compat.layers.arity import Between, Exactly
 from caffe_compat.layers.base import Layer, Shape, canonical_axis
 from caffe_compat.layers.labels import check_label_count, keep_mask, label_index, lower_labels, out_of_range
+from caffe_compat.layers.limits import check_not_empty
 
 if TYPE_CHECKING:
     from caffe_compat.export.graph import GraphBuilder, Value
@@ -98,6 +99,7 @@ class ClassLoss(Loss):
         axis = canonical_axis(self.axis, scores)
         super().setup(scores, labels)
         check_label_count(scores, labels, axis)
+        check_not_empty(scores, slice(axis, axis + 1))
 
     def forward(self, scores: Tensor, labels: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         axis = canonical_axis(self.axis, tuple(scores.shape))

@@ -36,7 +36,8 @@ class LSTM(Recurrent):
     (default false), ``debug_info`` (no effect). Without expose_hidden a pass, in TEST too, begins with the states
     that the pass before left, unless cont is 0 at its first step; no gradient goes back there. ``reset()`` makes
     them 0. A pass with fewer streams takes the first ones' states, one with more begins with 0.
-    Refused: num_output below 1, x with fewer than three axes, another count of bottoms or tops, other shapes.
+    Refused: num_output below 1, x with fewer than three axes, a net built without streams, another count of
+    bottoms or tops, other shapes.
 
     Differs from torch: gates are ordered i, f, o, g (torch: i, f, g, o), there is one bias, and ``cont``. torch's
     fused LSTM cannot begin a sequence in the middle, and whether it must is known from cont's values alone. On a CPU

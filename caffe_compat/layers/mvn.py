@@ -9,6 +9,7 @@ from torch import Tensor
 
 from caffe_compat.errors import NetError
 from caffe_compat.layers.base import Layer, Shape
+from caffe_compat.layers.limits import check_not_empty
 from caffe_compat.layers.registry import register_layer
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class MVN(Layer):
     number of values. Bottom: x, (N, C, H, W) or fewer axes. Top: y, always 4 axes: those that x lacks are 1.
 
     ``normalize_variance`` (default true), ``across_channels`` (default false), ``eps`` (default 1e-9).
-    Refused: more than 4 axes.
+    Refused: more than 4 axes, images without pixels.
     Differs from torch: instance_norm adds eps to the variance. The gradient is
     (dy - mean(dy) - y mean(y dy)) / (std + eps), which is the derivative only as far as eps is small beside std.
     """
@@ -66,6 +67,7 @@ class MVN(Layer):
                 f"the bottom has {len(shape)} axes, shape {list(shape)}; accepted: at most 4 (batch, channels, height, "
                 "width), so merge some with a Reshape layer"
             )
+        check_not_empty(shape, slice(self.axes[0], None))
 
     def forward(self, x: Tensor) -> Tensor:
         if x.dim() != 4:

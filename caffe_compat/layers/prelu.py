@@ -10,6 +10,7 @@ from torch import Tensor
 from caffe_compat.errors import NetError
 from caffe_compat.layers.base import Layer, Shape
 from caffe_compat.layers.fillers import Filler
+from caffe_compat.layers.limits import check_not_empty
 from caffe_compat.layers.registry import register_layer
 
 if TYPE_CHECKING:
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
 class PReLU(Layer):
     """y = max(x, 0) + slope * min(x, 0), a slope per channel (axis 1) or one for all
 
-    Bottom: x of shape (N, C, ...), at least two axes. Top: y, the same shape; may be the bottom (in place).
+    Bottom: x of shape (N, C, ...), two to four axes. Top: y, the same shape; may be the bottom (in place).
     Blob: ``weight``, the slope, of shape (C), or () with ``channel_shared``.
 
     ``filler`` (default 0.25), ``channel_shared`` (default false).
-    Refused: fewer than two axes. The gradient at x = 0 is the slope.
+    Refused: fewer than two axes, more than four, items without values. The gradient at x = 0 is the slope.
     """
 
     blocks = ("prelu_param",)
@@ -44,6 +45,9 @@ class PReLU(Layer):
                 f"has a slope per channel (axis 1), but the bottom has shape {list(shape)}; accepted: two axes or "
                 "more, also with channel_shared, so reshape the bottom to (N, 1)"
             )
+        if len(shape) > 4:
+            raise NetError(f"the bottom of shape {list(shape)} has {len(shape)} axes; accepted: 2 to 4; merge the last")
+        check_not_empty(shape, slice(1, None))
         self.add_blob("weight", () if self.channel_shared else (shape[1],), self.filler)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 from caffe_compat.errors import CannotLower, NetError
 from caffe_compat.layers.base import Layer, Shape
 from caffe_compat.layers.fillers import Filler
+from caffe_compat.layers.limits import check_not_empty
 from caffe_compat.layers.windows import check_size
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Recurrent(Layer):
         self._check_counts(len(bottom_shapes), exposed)
         self.has_static = len(bottom_shapes) > 2 + exposed
         self._check_shapes(bottom_shapes)
+        check_not_empty(bottom_shapes[0], slice(1, 2))
         weight, bias, static = self.input_blobs
         rows = self.gates * self.num_output
         self.add_blob(weight, (rows, math.prod(bottom_shapes[0][2:])), self.weight_filler)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from caffe_compat.errors import NetError
 from caffe_compat.layers.base import Layer, Shape, canonical_axis
+from caffe_compat.layers.limits import check_not_empty
 from caffe_compat.layers.registry import register_layer
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ class Reduction(Layer):
     Bottom: x, any shape with an axis. Top: y, of the axes before ``axis``; a scalar for axis 0.
 
     ``operation`` (default SUM), ``axis`` (default 0; negative from the end), ``coeff`` (default 1).
-    Refused: an axis out of range. The gradient of ASUM at x = 0 is 0. The mean of no values is NaN.
+    Refused: an axis out of range; SUM and MEAN of no values, in the bottom that the net is built for. The gradient of
+    ASUM at x = 0 is 0.
     Differs from torch: never a single axis between others.
     """
 
@@ -39,7 +41,9 @@ class Reduction(Layer):
         self.coeff = coeff
 
     def setup(self, *bottom_shapes: Shape) -> None:
-        canonical_axis(self.axis, bottom_shapes[0])
+        axis = canonical_axis(self.axis, bottom_shapes[0])
+        if self.operation in ("SUM", "MEAN"):
+            check_not_empty(bottom_shapes[0], slice(axis, None))
 
     def forward(self, x: Tensor) -> Tensor:
         axes = tuple(range(self.axis % x.dim(), x.dim()))

@@ -11,6 +11,7 @@ from caffe_compat.errors import NetError
 from caffe_compat.layers.arity import Between
 from caffe_compat.layers.base import Layer, Shape, canonical_axis
 from caffe_compat.layers.fillers import Filler
+from caffe_compat.layers.limits import check_not_empty
 from caffe_compat.layers.registry import register_layer
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ def _check_match(bottom: Shape, blob: Shape, axis: int) -> None:
             f"a blob of shape {list(blob)} does not match the bottom, of shape {list(bottom)}, from axis {axis} on; "
             f"accepted: the leading part of {list(bottom[first:])}"
         )
+
+
+def _check_behind(bottom: Shape, axis: int, rank: int) -> None:
+    """Refuse a bottom without values along the axes behind the ``rank`` ones that a blob covers. Raises NetError."""
+    check_not_empty(bottom, slice(canonical_axis(axis, bottom) + rank if rank else 0, None))
 
 
 def _trailing(rank: int, axis: int, blob_rank: int) -> int:
@@ -73,7 +79,8 @@ class Scale(Layer):
     ``axis`` (default 1; negative from the end), ``num_axes`` (default 1; -1: all axes from ``axis`` on; 0: a scalar),
     ``filler`` (default 1), ``bias_term`` (default false), ``bias_filler`` (default 0). With a second bottom,
     ``num_axes`` and ``filler`` mean nothing; ``axis`` means nothing where that is a scalar.
-    Refused: an axis out of range, num_axes below -1 or past the end, a second bottom of another shape.
+    Refused: an axis out of range, num_axes below -1 or past the end, a second bottom of another shape, a
+    bottom without elements behind the axes of the blob.
     Differs from torch: broadcasting aligns at ``axis``, not at the last axis.
     """
 
@@ -103,14 +110,16 @@ class Scale(Layer):
 
     def setup(self, *bottom_shapes: Shape) -> None:
         bottom = bottom_shapes[0]
-        num_axes = self.num_axes
         if len(bottom_shapes) == 1:
-            self.add_blob("weight", _blob_shape(bottom, self.axis, num_axes), self.filler)
+            shape = _blob_shape(bottom, self.axis, self.num_axes)
+            self.add_blob("weight", shape, self.filler)
         else:
-            _check_match(bottom, bottom_shapes[1], self.axis)
-            num_axes = len(bottom_shapes[1])
+            shape = bottom_shapes[1]
+            _check_match(bottom, shape, self.axis)
         if self.bias_term:
-            self.add_blob("bias", _blob_shape(bottom, self.axis, num_axes), self.bias_filler)
+            self.add_blob("bias", _blob_shape(bottom, self.axis, len(shape)), self.bias_filler)
+        if self.bias_term or (shape and 0 in bottom[: canonical_axis(self.axis, bottom)]):
+            _check_behind(bottom, self.axis, len(shape))
 
     def forward(self, x: Tensor, weight: Tensor | None = None) -> Tensor:
         weight = self.weight if weight is None else weight
@@ -137,7 +146,8 @@ class Bias(Layer):
     ``axis`` (default 1; negative from the end), ``num_axes`` (default 1; -1: all axes from ``axis`` on; 0: a scalar),
     ``filler`` (default 0). With a second bottom, ``num_axes`` and ``filler`` mean nothing; ``axis`` means nothing
     where that is a scalar.
-    Refused: an axis out of range, num_axes below -1 or past the end, a second bottom of another shape.
+    Refused: an axis out of range, num_axes below -1 or past the end, a second bottom of another shape, a
+    bottom without elements behind the axes of the blob.
     Differs from torch: broadcasting aligns at ``axis``, not at the last axis.
     """
 
@@ -155,10 +165,14 @@ class Bias(Layer):
         self.filler = filler
 
     def setup(self, *bottom_shapes: Shape) -> None:
+        bottom = bottom_shapes[0]
         if len(bottom_shapes) == 1:
-            self.add_blob("bias", _blob_shape(bottom_shapes[0], self.axis, self.num_axes), self.filler)
+            shape = _blob_shape(bottom, self.axis, self.num_axes)
+            self.add_blob("bias", shape, self.filler)
         else:
-            _check_match(bottom_shapes[0], bottom_shapes[1], self.axis)
+            shape = bottom_shapes[1]
+            _check_match(bottom, shape, self.axis)
+        _check_behind(bottom, self.axis, len(shape))
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         bias = _spread(self.bias if bias is None else bias, x, self.axis)

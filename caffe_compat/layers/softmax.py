@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from caffe_compat.layers.base import Layer, Shape, canonical_axis
+from caffe_compat.layers.limits import check_not_empty
 from caffe_compat.layers.registry import register_layer
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ class Softmax(Layer):
 
     Bottom: x, any shape that has ``axis``. Top: y, the same shape; may be the bottom (in place).
 
-    ``axis`` (default 1; negative from the end). Refused: an axis out of range.
+    ``axis`` (default 1; negative from the end). Refused: an axis out of range, or of size 0.
     """
 
     blocks = ("softmax_param",)
@@ -30,7 +31,8 @@ class Softmax(Layer):
         self.axis = axis
 
     def setup(self, *bottom_shapes: Shape) -> None:
-        canonical_axis(self.axis, bottom_shapes[0])
+        axis = canonical_axis(self.axis, bottom_shapes[0])
+        check_not_empty(bottom_shapes[0], slice(axis, axis + 1))
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.softmax(x, self.axis)

@@ -32,8 +32,8 @@ class SoftmaxWithLoss(ClassLoss):
     with this label count nothing and get gradient 0; ``normalization``: the normaliser, never below 1, is the number
     of labels that are not ignored (VALID, the default), of all labels (FULL), the product of the axes before ``axis``
     (BATCH_SIZE), or 1 (NONE); ``normalize``, the old form, true for VALID, false for BATCH_SIZE, counts only where
-    ``normalization`` is not set. Refused: another count of labels, another first dimension, a label that is no class
-    (on a GPU: an assertion of the device), a second top in a prototxt (Caffe refuses it with any loss_weight).
+    ``normalization`` is not set. Refused: another count of labels, another first dimension, no classes, a label that is
+    no class (on a GPU: an assertion of the device), a second top in a prototxt (Caffe refuses it with any loss_weight).
 
     Differs from torch: the floor; labels may be float, their fractions are cut off; a mean over no labels is 0.
     Memory: the scores, one tensor of their size for the probabilities, one for the gradient.

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from caffe_compat.api import load_net
 from caffe_compat.errors import NetError
 from caffe_compat.layers import Data, DummyData, HDF5Data, Input, MemoryData
 from caffe_compat.layers.fillers import Filler
@@ -81,6 +82,19 @@ def test_input_shapes() -> None:
     refused("shape [2, -1] has a negative dim", lambda: Input([[2, -1]]))
     with pytest.raises(NetError, match="given by the caller"):
         Input([[2]])()
+
+
+def test_sizes_that_are_too_large_before_a_zero_are_refused() -> None:
+    """Caffe counts from the first axis on, and a 0 comes too late there."""
+    text = 'layer { name: "i" type: "Input" top: "x" input_param { shape { %s } } }'
+    with pytest.raises(NetError, match=r"shape \[65536, 65536, 0\] would have 4294967296 elements; accepted: at most"):
+        load_net(text % "dim: 65536 dim: 65536 dim: 0")
+    assert load_net(text % "dim: 0 dim: 65536 dim: 65536").shapes == {"x": (0, 65536, 65536)}
+
+
+def test_image_data_has_two_tops() -> None:
+    with pytest.raises(NetError, match=r"makes exactly 2 top\(s\), found 1"):
+        load_net('layer { name: "d" type: "ImageData" top: "data" image_data_param { source: "list.txt" } }')
 
 
 def test_dummy_data_shapes() -> None:

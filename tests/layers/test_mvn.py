@@ -61,3 +61,6 @@ def test_equal_values_give_0_and_a_finite_gradient() -> None:
 
 def test_refusal() -> None:
     refused("the bottom has 5 axes, shape [1, 2, 3, 4, 5]; accepted: at most 4", MVN, (1, 2, 3, 4, 5))
+    refused("shape [2, 3, 0, 4] has no elements along the axes [2, 3]", MVN, (2, 3, 0, 4))
+    refused("no elements along the axes [1, 2]", lambda: MVN(across_channels=True), (2, 3, 0))
+    MVN().setup((0, 3, 2, 2))

@@ -11,7 +11,7 @@ from caffe_compat.layers.prelu import PReLU
 from tests.layers.checking import check_channels_last, check_gradient, check_onnx, check_shapes, made, values
 
 
-@pytest.mark.parametrize("shape", [(5, 4), (2, 3, 4), (2, 3, 4, 5), (2, 3, 2, 4, 1), (3, 1), (0, 2)], ids=str)
+@pytest.mark.parametrize("shape", [(5, 4), (2, 3, 4), (2, 3, 4, 5), (2, 3, 2, 4), (3, 1), (0, 2)], ids=str)
 @pytest.mark.parametrize("shared", [False, True])
 def test_value_gradient_shape_and_onnx(shape: tuple[int, ...], shared: bool) -> None:
     x = values(*shape)
@@ -45,6 +45,14 @@ def test_gradient_at_zero_is_the_slope(slope: float) -> None:
 def test_refuses_less_than_two_axes(shape: tuple[int, ...], shared: bool) -> None:
     with pytest.raises(NetError, match=r"accepted: two axes or more, also with channel_shared, so reshape"):
         PReLU(channel_shared=shared).setup(shape)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_refuses_more_than_four_axes_and_empty_items(shared: bool) -> None:
+    with pytest.raises(NetError, match=r"shape \[2, 3, 4, 1, 1\] has 5 axes; accepted: 2 to 4"):
+        PReLU(channel_shared=shared).setup((2, 3, 4, 1, 1))
+    with pytest.raises(NetError, match=r"shape \[2, 3, 0\] has no elements along the axes \[1, 2\]"):
+        PReLU(channel_shared=shared).setup((2, 3, 0))
 
 
 def test_other_channels_are_refused_when_they_come() -> None:

@@ -210,6 +210,7 @@ def test_two_layers_one_upon_the_other_in_a_net() -> None:
         ({}, [(4, 2, 3), (4, 2)], 1, "num_output"),
         ({"num_output": 5}, [(4, 2), (4, 2)], 1, r"x has shape \[4, 2\]; accepted: \(T, N, ...\)"),
         ({"num_output": 5}, [(0, 2, 3), (0, 2)], 1, r"x has shape \[0, 2, 3\]"),
+        ({"num_output": 5}, [(4, 0, 3), (4, 0)], 1, r"shape \[4, 0, 3\] has no elements along the axes \[1\]"),
         ({"num_output": 5}, [(4, 2, 0), (4, 2)], 1, r"x has shape \[4, 2, 0\]"),
         ({"num_output": 5}, [(4, 2, 3), (4, 3)], 1, r"cont has shape \[4, 3\]; accepted: \[4, 2\], the steps"),
         ({"num_output": 5}, [(4, 2, 3), (4, 2, 1)], 1, r"cont has shape \[4, 2, 1\]"),

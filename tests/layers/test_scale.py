@@ -130,3 +130,15 @@ def test_another_size_of_a_covered_axis_is_refused_when_it_comes(cls: type[Scale
 def test_refusals(cls: type[Scale] | type[Bias], fields: dict[str, int], shapes: Any, message: str) -> None:
     with pytest.raises(NetError, match=message):
         cls(**fields).setup(*shapes)
+
+
+def test_a_bottom_without_elements() -> None:
+    """Refused where Caffe's array of ones, as long as the axes behind the blob (for Scale: or before it), is empty."""
+    for layer in (Bias(), Scale(bias_term=True)):
+        with pytest.raises(NetError, match=r"shape \[2, 3, 0\] has no elements along the axes \[2\]"):
+            layer.setup((2, 3, 0))
+    with pytest.raises(NetError, match=r"shape \[0, 3, 0\] has no elements along the axes \[2\]"):
+        Scale().setup((0, 3, 0))
+    Scale().setup((2, 3, 0))
+    Scale(bias_term=True).setup((0, 3))
+    Bias().setup((0, 3))

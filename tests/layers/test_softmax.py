@@ -24,6 +24,13 @@ def test_value_gradient_shape_and_onnx(shape: tuple[int, ...], axis: int) -> Non
     check_gradient(layer, x)
 
 
+def test_an_axis_without_elements_is_refused() -> None:
+    with pytest.raises(NetError, match=r"the bottom of shape \[2, 0\] has no elements along the axes \[1\]"):
+        Softmax().setup((2, 0))
+    Softmax().setup((0, 2))
+    Softmax().setup((2, 3, 0))
+
+
 def test_large_scores_do_not_overflow() -> None:
     x = torch.tensor([[1000.0, 1001.0, -1000.0]])
     layer = made(Softmax(), x)

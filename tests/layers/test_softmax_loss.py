@@ -60,6 +60,7 @@ def test_finite_differences() -> None:
     [
         (((3, 4, 2, 2), (3,)), {}, "3 labels (shape [3]) for 12 predictions: scores of shape [3, 4, 2, 2] with the 4"),
         (((3, 4), (3,)), {"axis": 2}, "axis 2 is out of range for a bottom of shape [3, 4]; accepted: -2 to 1"),
+        (((3, 0), (3,)), {}, "the bottom of shape [3, 0] has no elements along the axes [1]"),
         (((3, 4), (4,)), {"axis": 0}, "shapes [3, 4] and [4]; accepted: the same first dimension"),
         (((1, 4), ()), {}, "shapes [1, 4] and []; accepted: the same first dimension"),
         (((3, 4), (3,)), {"normalization": "MEAN"}, "'MEAN' is unknown; accepted: FULL, VALID, BATCH_SIZE, NONE"),

@@ -77,6 +77,10 @@ def test_reduction_of_nothing() -> None:
 
 
 def test_refused_reductions() -> None:
+    for operation in ("SUM", "MEAN"):
+        refused("shape [0, 2] has no elements along the axes [0, 1]", lambda op=operation: Reduction(op), (0, 2))
+    Reduction("ASUM").setup((0, 2))
+    Reduction("SUM", 1).setup((0, 2))
     refused("operation: PROD is unknown; accepted: SUM, ASUM, SUMSQ, MEAN", lambda: Reduction("PROD"))
     refused("axis 2 is out of range", lambda: Reduction(axis=2), (3, 4))
     refused("axis 0 is out of range", Reduction, ())
