@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,7 +28,8 @@ def load_net(
     """Read a net prototxt (a file, or its text) and build it.
 
     phase: "TRAIN" or "TEST". level, stages: the net state that include and exclude rules are held against.
-    weights: one file or several, loaded in order by layer name (.caffemodel; "a.caffemodel,b.caffemodel" too).
+    weights: one file or several, loaded in order by layer name (.caffemodel; "a.caffemodel,b.caffemodel" too). What
+    became of each layer is in ``net.load_report``; in TEST a layer that no file has is also a warning.
     device: where the blobs lie; "meta" builds shapes without memory. seed: of fillers and data layers.
     strict: unknown fields are an error instead of a note in ``net.document.notes``.
     Raises PrototxtError, NetError, WeightsError, DataError, each naming file and line or layer.
@@ -40,9 +42,11 @@ def load_net(
             raise
         raise type(error)("\n".join([str(error), *(f"note: {note}" for note in document.notes)])) from error
     if weights:
-        from caffe_compat.weights import load_weights
+        from caffe_compat.weights.load import load_weights, weight_paths
 
-        load_weights(net, weights)
+        report = load_weights(net, weights)
+        if report.untouched and phase == "TEST":
+            warnings.warn(f"{', '.join(map(str, weight_paths(weights)))}: {report}", stacklevel=2)
     return net
 
 

@@ -61,6 +61,8 @@ class Net(nn.Module):
         self.learnable: list[LearnableParam] = built.learnable
         self.keep_blobs = False
         self.blobs: dict[str, Tensor] = {}
+        self.load_report: Any = None
+        """What the last ``load_weights`` did with each layer: a ``caffe_compat.weights.LoadReport``."""
         self._loss = torch.zeros(())
         self._shared = built.shared
         self._fused: list[Node] = []

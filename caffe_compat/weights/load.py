@@ -24,7 +24,7 @@ _SHOWN = 12
 @dataclass
 class LoadReport:
     """What became of the layers, by name: ``loaded`` from a file; ``ignored``: in a file, but not in the net;
-    ``untouched``: in the net with blobs, but in no file."""
+    ``untouched``: in the net with blobs (not all of them shared with a layer that was loaded), but in no file."""
 
     loaded: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
@@ -43,13 +43,15 @@ def load_weights(net: Net, weights: Weights) -> LoadReport:
     """Copy the blobs of weight files into the layers of the same names; later files overwrite earlier ones.
 
     weights: a .caffemodel file, several in a list, or several in one string ("a.caffemodel,b.caffemodel").
-    Raises WeightsError where a file is damaged or something else, where a blob's number or shape differs from the
-    net's, and where no layer of a file has a name of the net. A file that is refused changes nothing.
+    The report is kept as ``net.load_report``. Raises WeightsError where a file is damaged or something else, where a
+    blob's number or shape differs from the net's, and where no layer of a file has a name of the net. A file that is
+    refused changes nothing.
     """
     report = LoadReport()
     for path in weight_paths(weights):
         _load_file(net, path, report)
-    report.untouched = [node.name for node in net.nodes if node.layer.blobs and node.name not in report.loaded]
+    report.untouched = _untouched(net, report.loaded)
+    net.load_report = report
     return report
 
 
@@ -60,6 +62,11 @@ def weight_paths(weights: Weights) -> list[Path]:
     if isinstance(weights, str) and "," in weights and not Path(weights).exists():
         return [Path(part.strip()) for part in weights.split(",") if part.strip()]
     return [Path(weights)]
+
+
+def _untouched(net: Net, loaded: list[str]) -> list[str]:
+    filled = {id(blob) for node in net.nodes if node.name in loaded for blob in node.layer.blobs}
+    return [node.name for node in net.nodes if any(id(blob) not in filled for blob in node.layer.blobs)]
 
 
 def _load_file(net: Net, path: Path, report: LoadReport) -> None:

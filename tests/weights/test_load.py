@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from caffe_compat.api import load_net
 from caffe_compat.errors import WeightsError
 from caffe_compat.proto import pb
 from caffe_compat.weights import load_weights, read_caffemodel, save_caffemodel
+from caffe_compat.weights.wire import fields
 
 NET = """
 name: "tiny"
@@ -160,6 +162,44 @@ def test_report() -> None:
     assert (report.loaded, report.ignored, report.untouched) == (["conv", "bn"], ["fc"], ["fc_new"])
     assert "ignored (the net has no such layer): 'fc'" in str(report)
     assert np.array_equal(blobs(net)["fc_new.0"], before["fc_new.0"])
+
+
+def cut_between_layers(source: str, out: str, missing: str) -> None:
+    """The first bytes of a file, up to the layer ``missing``: a whole file of fewer layers."""
+    data = Path(source).read_bytes()
+    end = 0
+    for field in fields(memoryview(data)):
+        if field.number == 100 and pb.LayerParameter.FromString(bytes(field.content)).name == missing:
+            break
+        end += len(field.whole)
+    Path(out).write_bytes(data[:end])
+
+
+def test_a_file_cut_between_two_layers_is_told() -> None:
+    """It looks whole, but a net to be used lacks a layer. In TRAIN a new layer is what fine-tuning means."""
+    saved()
+    cut_between_layers("net.caffemodel", "cut.caffemodel", "fc")
+    with pytest.warns(UserWarning, match=r"cut.caffemodel: 2 layer\(s\) loaded; left as they are .*'fc'"):
+        net = load_net(NET, weights="cut.caffemodel")
+    assert net.load_report.untouched == ["fc"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load_net(NET, phase="TRAIN", weights="cut.caffemodel").load_report.untouched == ["fc"]
+        assert load_net(NET, weights="net.caffemodel").load_report.loaded == ["conv", "bn", "fc"]
+        assert load_net(NET).load_report is None
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_layer_that_shares_all_its_blobs_is_not_told_of(suffix: str) -> None:
+    """HDF5 stores them with their owner."""
+    second = 'layer { name: "fc2" type: "InnerProduct" bottom: "conv" param { name: "w" } param { name: "b" } top: "x"'
+    text = NET.replace('top: "fc"', 'top: "fc" param { name: "w" } param { name: "b" }')
+    text += f"{second} inner_product_param {{ num_output: 4 }} }}"
+    save_caffemodel(load_net(text, seed=1), f"net.caffemodel{suffix}")
+    assert load_weights(load_net(text), f"net.caffemodel{suffix}").untouched == []
+    owner = load_net(NET)
+    save_caffemodel(owner, f"owner.caffemodel{suffix}")
+    assert load_weights(load_net(text), f"owner.caffemodel{suffix}").untouched == []
 
 
 def test_several_files_the_last_wins() -> None:
