@@ -15,6 +15,7 @@ COMMANDS = {
     "train": "train a net from its solver prototxt",
     "test": "score a net over its TEST data",
     "time": "time every layer, forward and backward",
+    "device-query": "CPU threads, and GPUs with memory and compute capability",
     "export": "write a trained net as ONNX, verified against torch",
     "deploy": "turn a train_val prototxt into a deploy prototxt",
     "verify": "compare an ONNX file with the net that it came from",
@@ -22,19 +23,18 @@ COMMANDS = {
     "evaluate": "accuracy of an exported ONNX file over a net's TEST data",
     "check": "tell of each file whether it parses, builds, trains, exports and matches",
     "summary": "list the layers of a net with shapes and parameters",
+    "draw": "draw a net as SVG or PNG",
     "layers": "table of the supported layer types, and the page of each",
     "convert-mnist": "MNIST's idx files (or .npz) to LMDB",
     "convert-cifar": "CIFAR's binary files (or .npz) to LMDB",
+    "convert-imageset": "the images of a list to LMDB",
     "compute-image-mean": "the mean image of a data base",
-    "device-query": "CPU threads, and GPUs with memory and compute capability",
     "extract-features": "keep blobs of a net over its data, in data bases or an .npz",
+    "convert": "weights between .caffemodel, .caffemodel.h5, .safetensors and .npz",
     "upgrade": "rewrite an old net or solver in the current form",
-    "draw": "draw a net as SVG or PNG",
     "parse-log": "tables from the log of a training",
     "plot-log": "draw the logs of trainings",
-    "convert": "weights between .caffemodel, .caffemodel.h5, .safetensors and .npz",
     "compare": "two runs: where logs or snapshots part, how weights differ",
-    "convert-imageset": "the images of a list to LMDB",
     "demo": "train, fine-tune with SM-Softmax, export and classify, on digits that ship with the project",
 }
 
@@ -90,6 +90,10 @@ def _main(arguments: list[str]) -> int:
     parser.add_argument("--debug", action="store_true", help="show a traceback with an error")
     args = parser.parse_args([*given, *arguments[1:]])
     args.command_line = [name, *given, *arguments[1:]]
+    if getattr(args, "own_code", None):
+        from caffe_compat.tools.own_code import import_own
+
+        import_own(args.own_code)
     if getattr(args, "allow_python", None):
         from caffe_compat.layers.python_layer import allow_python
 

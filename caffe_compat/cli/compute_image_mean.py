@@ -9,7 +9,7 @@ import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("database", help="the folder of the LMDB")
+    parser.add_argument("database", help="the folder of the LMDB or LevelDB")
     parser.add_argument("out", nargs="?", help="what to write (.binaryproto); default: print only")
     parser.add_argument("-backend", "--backend", default="lmdb", choices=("lmdb", "leveldb"),
                         help="Caffe's flag; the data base itself tells what it is")  # fmt: skip

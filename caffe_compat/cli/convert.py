@@ -11,15 +11,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from caffe_compat.cli.options import add_python, add_state, add_strict, stages, tell_notes
+from caffe_compat.cli.options import add_input_shape, add_python, add_state, add_strict, stages, tell_notes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", help="the weights to convert")
     parser.add_argument("output", help="what to write")
     parser.add_argument("-model", "--model", metavar="FILE", help="the net prototxt")
-    parser.add_argument("--input-shape", metavar="BLOB:N,C,H,W", action="append", default=[],
-                        help="shape of an input; needed where the data of a data layer is not here")  # fmt: skip
+    add_input_shape(parser)
     add_state(parser)
     add_strict(parser)
     add_python(parser)

@@ -7,16 +7,25 @@ from __future__ import annotations
 
 import argparse
 
-from caffe_compat.cli.options import add_model, add_state, add_strict, model_path, stages, tell_notes
+from caffe_compat.cli.options import (
+    add_import,
+    add_input_shape,
+    add_model,
+    add_state,
+    add_strict,
+    model_path,
+    stages,
+    tell_notes,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     parser.add_argument("-o", "--out", metavar="FILE", help="write the prototxt there")
-    parser.add_argument("--input-shape", metavar="BLOB:N,C,H,W", action="append", default=[],
-                        help="shape of an input; needed where the data of a data layer is not here")  # fmt: skip
+    add_input_shape(parser)
     add_state(parser, phase=None)
     add_strict(parser)
+    add_import(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -12,12 +12,12 @@ from caffe_compat.cli.options import add_python, add_state, add_strict, stages, 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("net", help="the net prototxt")
-    parser.add_argument("out", nargs="?", help="what to write, .svg or .png; default: the net's name with .svg")
+    parser.add_argument("out", nargs="?", help="what to write, .svg or .png; default: the net's name with .svg, here")
     parser.add_argument("--rankdir", default="TB", type=str.upper, choices=("TB", "LR"),
                         help="from top to bottom, or from left to right; default %(default)s")  # fmt: skip
     parser.add_argument("--input-shape", metavar="BLOB:N,C,H,W", action="append", default=[],
                         help="shape of an input or of a data layer's top, where it is not known")  # fmt: skip
-    add_state(parser)
+    add_state(parser, phases=("TRAIN", "TEST", "ALL"))
     add_strict(parser)
     add_python(parser)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from caffe_compat.cli.options import add_model, add_state, at_least, existing, model_path, stages
+from caffe_compat.cli.options import add_import, add_model, add_state, at_least, existing, model_path, stages
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", metavar="BLOB", help="the output to look at; default: the first")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N; default %(default)s")
     add_state(parser, phase=None)
+    add_import(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from caffe_compat.cli.options import (
     UsageError,
+    add_input_shape,
     add_model,
     add_python,
     add_state,
@@ -25,11 +26,12 @@ from caffe_compat.cli.options import (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_weights(parser)
-    parser.add_argument("-o", "--out", metavar="FILE", help="what to write; default: the weights' name with .onnx")
+    parser.add_argument(
+        "-o", "--out", metavar="FILE", help="what to write; default: the last weight file's name with .onnx, here"
+    )
     parser.add_argument("--opset", type=int, metavar="N", help="13 to the newest that onnxruntime runs; default 17")
     parser.add_argument("--fixed-batch", metavar="N", help="fix the batch size to N ('file': as in the prototxt)")
-    parser.add_argument("--input-shape", metavar="BLOB:N,C,H,W", action="append", default=[],
-                        help="shape of an input; needed where the data of a data layer is not here")  # fmt: skip
+    add_input_shape(parser)
     parser.add_argument("--output", metavar="BLOB,BLOB", help="blobs to compute; default: the net's outputs")
     parser.add_argument("--labels", metavar="FILE", help="names of the classes, one a line, kept in the file")
     parser.add_argument("--mean", metavar="FILE", help="mean image (.binaryproto), instead of the data layer's")

@@ -15,11 +15,11 @@ from caffe_compat.cli.options import add_device, add_python, add_state, add_stri
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("weights", help="the .caffemodel")
+    parser.add_argument("weights", help="the weight file (.caffemodel or .caffemodel.h5)")
     parser.add_argument("net", help="the net prototxt, with a data layer")
     parser.add_argument("blobs", metavar="BLOB[,BLOB]", help="the blobs to keep")
     parser.add_argument("outputs", metavar="DB[,DB] | FILE.npz", help="what to write")
-    parser.add_argument("batches", type=at_least(1), help="passes to run")
+    parser.add_argument("batches", type=at_least(1), help="passes to run, a batch each")
     parser.add_argument("backend", nargs="?", default="lmdb", choices=("lmdb",), help="as Caffe's; default lmdb")
     parser.add_argument("mode", nargs="?", default="CPU", choices=("CPU", "GPU"), help="as Caffe's; default CPU")
     parser.add_argument("gpu_id", nargs="?", default="0", help="as Caffe's, after GPU; default 0")

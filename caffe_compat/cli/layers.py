@@ -10,10 +10,13 @@ import argparse
 import importlib
 from pathlib import Path
 
+from caffe_compat.cli.options import add_import
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", help="a layer type, such as Convolution")
     parser.add_argument("--markdown", action="store_true", help="print Markdown, as in docs/layers.md")
+    add_import(parser)
     parser.add_argument("--write", metavar="DOCS", help="renew all generated pages in this docs folder")
 
 

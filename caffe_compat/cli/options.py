@@ -6,7 +6,7 @@ import argparse
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,21 +64,39 @@ def model_path(args: argparse.Namespace) -> Path:
     return Path(args.model or args.net)
 
 
-def add_weights(parser: argparse.ArgumentParser) -> None:
+def add_input_shape(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "-weights", "--weights", metavar="FILE[,FILE]", type=file_names,
-        help=".caffemodel files, loaded in order by layer name",
+        "--input-shape", metavar="BLOB:N,C,H,W", action="append", default=[],
+        help="shape of an input, as in data:1,3,224,224; needed where the data of a data layer is not here; repeatable",
     )  # fmt: skip
 
 
-def add_state(parser: argparse.ArgumentParser, phase: str | None = "TEST") -> None:
-    """Phase, level and stages of the net."""
+def add_weights(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-weights", "--weights", metavar="FILE[,FILE]", type=file_names,
+        help="weight files (.caffemodel or .caffemodel.h5), loaded in order by layer name",
+    )  # fmt: skip
+
+
+def add_state(
+    parser: argparse.ArgumentParser, phase: str | None = "TEST", phases: Sequence[str] = ("TRAIN", "TEST")
+) -> None:
+    """Phase (one of ``phases``; None: not asked for), level and stages of the net."""
     if phase:
         parser.add_argument(
-            "-phase", "--phase", default=phase, type=str.upper, choices=("TRAIN", "TEST"), help="default %(default)s"
-        )
-    parser.add_argument("-level", "--level", type=int, default=0, help="network level; default 0")
-    parser.add_argument("-stage", "--stage", default="", metavar="A,B", help="network stages, separated by commas")
+            "-phase", "--phase", default=phase, type=str.upper, choices=phases,
+            help="build the net of this phase; default %(default)s",
+        )  # fmt: skip
+    parser.add_argument(
+        "-level",
+        "--level",
+        type=int,
+        default=0,
+        help="level of the net, which include and exclude rules may ask for; default 0",
+    )
+    parser.add_argument(
+        "-stage", "--stage", default="", metavar="A,B", help="stages of the net, likewise, separated by commas"
+    )
 
 
 def stages(args: argparse.Namespace) -> tuple[str, ...]:
@@ -127,10 +145,19 @@ def add_strict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strict", action="store_true", help="unknown fields in a prototxt are errors, as in Caffe")
 
 
+def add_import(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--import", dest="own_code", metavar="MODULE", action="append",
+        help="import this module of yours (a name, or a .py file), which registers layers of your own; repeatable",
+    )  # fmt: skip
+
+
 def add_python(parser: argparse.ArgumentParser) -> None:
+    """Code of the user's own: ``--import``, and ``--allow-python``."""
+    add_import(parser)
     parser.add_argument(
         "--allow-python", metavar="MODULE", action="append",
-        help="let Python layers run code of this module of yours; may be given several times",
+        help="let Python layers run code of this module of yours; repeatable",
     )  # fmt: skip
 
 

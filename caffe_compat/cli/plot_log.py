@@ -1,12 +1,15 @@
 """Draw the log of a training, or several for comparison: loss, accuracy (and other outputs), learning rate.
 
-Needs matplotlib: pip install 'caffe-compat[plot]'
+The arguments of Caffe's plot_training_log.py are taken, too (the number of a chart, the picture, the logs); the picture
+shows all charts. Needs matplotlib: pip install 'caffe-compat[plot]'
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+
+_CHARTS = tuple("01234567")  # of plot_training_log.py
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +21,10 @@ def run(args: argparse.Namespace) -> int:
     from caffe_compat.tools.log_plot import plot_logs
     from caffe_compat.tools.training_log import read_log
 
-    out = args.out or f"{Path(args.logs[0]).name}.png"
-    plot_logs([read_log(path) for path in args.logs], out)
+    out, logs = args.out, args.logs
+    if not out and len(logs) > 2 and logs[0] in _CHARTS and not Path(logs[0]).exists():
+        out, *logs = logs[1:]
+    out = out or f"{Path(logs[0]).name}.png"
+    plot_logs([read_log(path) for path in logs], out)
     print(out)
     return 0

@@ -24,7 +24,8 @@ def command_page(commands: Iterable[Command]) -> str:
 
 
 def _section(name: str, description: str, parser: argparse.ArgumentParser) -> str:
-    rows = [_row(parser, action) for action in parser._actions if action.dest != "help"]
+    shown = [action for action in parser._actions if action.dest != "help" and action.help != argparse.SUPPRESS]
+    rows = [_row(parser, action) for action in shown]
     table = "\n".join(["| option | |", "| --- | --- |", *rows]) + "\n" if rows else "No options.\n"
     return f"\n## {name}\n\n{_escaped(description).strip()}\n\n{table}"
 

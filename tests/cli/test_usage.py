@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 
 import pytest
@@ -72,6 +73,21 @@ OPTIONS: list[tuple[str, str]] = [
 @pytest.mark.parametrize(("option", "expected"), OPTIONS)
 def test_options_of_export(folder: Folder, option: str, expected: str) -> None:
     assert re.search(expected, folder.refused(f"export net.prototxt {W} -o z.onnx {option}"))
+
+
+def test_verify_where_the_data_are_not(folder: Folder) -> None:
+    shutil.rmtree(folder.path / "db")
+    verify = f"verify net.onnx net.prototxt {W}"
+    assert re.search(r"\[4, 3, 3, 3\] in the net.*note: .*--input-shape", folder.refused(verify), re.DOTALL)
+    result = folder.run(f"{verify} --input-shape data:1,1,6,6")
+    assert (result.status, result.err) == (0, "")
+
+
+def test_verify_tells_of_layers_without_weights(folder: Folder) -> None:
+    folder.edit("net.prototxt", 'name: "fc"', 'name: "other"')
+    result = folder.run(f"verify net.onnx net.prototxt {W}")
+    assert "note: snap_iter_12.caffemodel: " in result.err
+    assert "left as they are (no file has such a layer): 'other'" in result.err
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")

@@ -143,3 +143,21 @@ def test_an_empty_net_and_a_wrong_format(tmp_path: Path) -> None:
     assert words(tmp_path / "net.svg") == []
     with pytest.raises(CaffeCompatError, match=r"net\.pdf: the name's end says the format; accepted: \.svg, \.png"):
         draw_net(read_net(NET), tmp_path / "net.pdf")
+
+
+def test_all_phases(tmp_path: Path) -> None:
+    """As Caffe's draw_net.py does: two data layers of one top both lead to what reads it."""
+    data = NET[NET.index('layer { name: "data"') : NET.index('layer { name: "conv"')]
+    train = data.replace('top: "label"', 'top: "label" include { phase: TRAIN }')
+    test = data.replace('"data" type', '"test data" type').replace(
+        'top: "label"', 'top: "label" include { phase: TEST }'
+    )
+    document = read_net(NET.replace(data, train + test))
+    boxes, links = make_boxes(list(document.message.layer))
+    assert [(boxes[link.source].bands[0].name, link.targets) for link in links if link.blob == "data"] == [
+        ("data", [2]),
+        ("test data", [2]),
+    ]
+    assert draw_net(document, tmp_path / "all.svg", phase="ALL") == []
+    assert {"data", "test data", "loss", "accuracy"} <= set(words(tmp_path / "all.svg"))
+    assert any("12" in word for word in words(tmp_path / "all.svg"))

@@ -166,6 +166,7 @@ def test_command_page() -> None:
     parser.add_argument("-level", "--level", default=3, metavar="N", help="a_b * c; default %(default)s")
     parser.add_argument("--how", choices=("a", "b"), help="one | other")
     parser.add_argument("--now", action="store_true", help="now")
+    parser.add_argument("--now=true", action="store_true", help=argparse.SUPPRESS)
     text = command_page([("shine", "Shine on `a_b` and a_b.\n\n  caffe-compat shine x_y\n", parser)])
     assert text.split("## shine\n\n")[1] == (
         "Shine on `a_b` and a\\_b.\n\n```console\ncaffe-compat shine x_y\n```\n\n| option | |\n| --- | --- |\n"

@@ -145,3 +145,16 @@ def test_plot_without_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         plot_logs([parse_log(CAFFE_1.splitlines())], tmp_path / "a.png")
     with pytest.raises(CaffeCompatError, match=r"accepted: \.png, \.svg"):
         plot_logs([parse_log(CAFFE_1.splitlines())], tmp_path / "a.gif")
+
+
+def test_plot_with_the_arguments_of_caffes_script(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    Path("a.log").write_text(CAFFE_1)
+    assert main(["plot_training_log.py", "6", "loss.png", "a.log"]) == 0
+    assert capsys.readouterr().out == "loss.png\n"
+    assert Path("loss.png").read_bytes().startswith(b"\x89PNG")
+    assert main(["plot-log", "a.log"]) == 0
+    assert Path("a.log.png").exists()

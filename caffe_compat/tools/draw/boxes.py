@@ -37,22 +37,26 @@ class Link:
 
 
 def make_boxes(layers: Sequence[Any], shapes: Sequence[Mapping[str, Shape]] = ()) -> tuple[list[Box], list[Link]]:
-    """Boxes and links of LayerParameter messages in order; ``shapes``: of each layer's tops, where they are known."""
+    """Boxes and links of LayerParameter messages in order; ``shapes``: of each layer's tops, where they are known.
+
+    A top of several layers, which belong to different phases, goes from each of them to its readers.
+    """
     boxes: list[Box] = []
     links: list[Link] = []
-    made_by: dict[str, Link] = {}
+    made_by: dict[str, list[Link]] = {}
     for index, layer in enumerate(layers):
         band = Band(layer.name, layer.type, detail(layer))
-        link = made_by.get(layer.bottom[0]) if layer.bottom else None
-        if link is not None and list(layer.bottom) == list(layer.top) and len(boxes[link.source].tops) == 1:
-            boxes[link.source].bands.append(band)
+        makers = made_by.get(layer.bottom[0], []) if layer.bottom else []
+        in_place = len(makers) == 1 and list(layer.bottom) == list(layer.top)
+        if in_place and len(boxes[makers[0].source].tops) == 1:
+            boxes[makers[0].source].bands.append(band)
             continue
         for bottom in layer.bottom:
-            if bottom in made_by:
-                made_by[bottom].targets.append(len(boxes))
+            for link in made_by.get(bottom, []):
+                link.targets.append(len(boxes))
         for top in layer.top:
-            made_by[top] = Link(len(boxes), top, shapes[index].get(top) if shapes else None)
-            links.append(made_by[top])
+            links.append(Link(len(boxes), top, shapes[index].get(top) if shapes else None))
+            made_by[top] = [*([] if top in layer.bottom else made_by.get(top, [])), links[-1]]
         boxes.append(Box([band], list(layer.top)))
     return boxes, links
 

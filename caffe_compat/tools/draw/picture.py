@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from caffe_compat.errors import CaffeCompatError
 from caffe_compat.export.input_shape import InputShapes
@@ -33,18 +34,27 @@ def draw_net(
 ) -> list[str]:
     """Write the picture; the name's end says which format. Returns notes, e.g. why no shapes are shown.
 
-    ``rankdir``: "TB", from top to bottom, or "LR", from left to right. ``shapes``: of the tops of data layers. A net
-    that cannot be built (of unknown layers, say) is drawn too, without shapes.
+    ``rankdir``: "TB", from top to bottom, or "LR", from left to right. ``phase``: "ALL" draws the layers of every
+    phase, level and stage, as Caffe's draw_net.py does unless told otherwise. ``shapes``: of the tops of data layers.
+    A net that cannot be built (of unknown layers, say) is drawn too, without shapes.
     """
     path = Path(out)
     if path.suffix.lower() not in FORMATS:
         raise CaffeCompatError(f"{path}: the name's end says the format; accepted: {', '.join(FORMATS)}")
     if rankdir not in DIRECTIONS:
         raise CaffeCompatError(f"rankdir is {rankdir!r}; accepted: {', '.join(DIRECTIONS)}")
-    state = NetState(phase, level, frozenset([*stages, *document.message.state.stage]))
-    layers = [layer for _, layer in kept_layers(document, state)]
-    tops, notes = _top_shapes(document, phase, level, stages, shapes)
-    boxes, links = make_boxes(layers, tops)
+    layers: dict[int, Any] = {}
+    tops: dict[int, dict[str, Shape]] = {}
+    notes: list[str] = []
+    for one in ("TEST", "TRAIN") if phase == "ALL" else (phase,):
+        kept = kept_layers(document, NetState(one, level, frozenset([*stages, *document.message.state.stage])))
+        found, more = _top_shapes(document, one, level, stages, shapes)
+        layers.update(kept)
+        tops.update(zip((index for index, _ in kept), found, strict=False))  # none where the net cannot be built
+        notes += [note for note in more if note not in notes]
+    if phase == "ALL":
+        layers = dict(enumerate(document.message.layer))
+    boxes, links = make_boxes(list(layers.values()), [tops.get(index, {}) for index in layers])
     scene = Composer(boxes, links, rankdir == "LR", document.message.name or Path(document.source).stem).compose()
     with atomic_write(path) as file:
         file.write(as_png(scene) if path.suffix.lower() == ".png" else as_svg(scene).encode("utf-8"))
