@@ -40,6 +40,8 @@ class Layer(nn.Module):
     """A loss whose further tops have loss weight 0 unless the prototxt says otherwise (Caffe wants it written)."""
     constant_bottoms: ClassVar[tuple[int, ...]] = ()
     """Bottoms that get no gradient (labels); -1 is the last."""
+    whole_backward: ClassVar[bool] = False
+    """Its backward pass gives all of its blobs a gradient, those with ``lr_mult: 0`` too."""
     runs_inplace: ClassVar[bool] = False
     """``forward`` heeds ``self.inplace`` and may then overwrite bottom 0."""
     allows_inplace: ClassVar[bool] = True

@@ -32,6 +32,7 @@ class Recurrent(Layer):
 
     blocks = ("recurrent_param",)
     constant_bottoms = (1,)
+    whole_backward = True  # it runs a net of its own, whose blobs are all learned
     host_work = "carries its state from pass to pass"
     export_note = (
         "the exported graph begins each run with states of zero, where cont does not say so either: it has no memory "

@@ -54,8 +54,7 @@ def build_nodes(document: Document, state: NetState, seed: int) -> Built:
         nodes.append(node)
     outputs = net_outputs(wiring)
     learnable, shared = share_params(nodes)
-    for node in nodes:
-        freeze_blobs(node, net.force_backward)
+    freeze_blobs(nodes, net.force_backward)
     weigh_read_losses(nodes)
     cut_gradients(nodes, net.force_backward)
     allow_inplace(nodes)

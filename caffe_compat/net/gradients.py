@@ -6,7 +6,7 @@ Caffe computes a gradient only below a loss, above something that learns, and no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from caffe_compat.errors import NetError
 from caffe_compat.net.node import Node
@@ -48,23 +48,35 @@ def cut_gradients(nodes: list[Node], force_backward: bool) -> None:
             under_loss.update(name for i, name in enumerate(node.bottoms) if i not in node.cut_bottoms)
 
 
-def freeze_blobs(node: Node, force_backward: bool) -> None:
-    """Blobs with ``lr_mult: 0`` get no gradient unless ``force_backward``."""
-    for spec, blob in zip(node.param.param, node.layer.blobs, strict=False):
-        if spec.lr_mult == 0 and not force_backward:
-            blob.requires_grad_(False)
+def freeze_blobs(nodes: Sequence[Node], force_backward: bool) -> None:
+    """Blobs with ``lr_mult: 0`` get no gradient unless ``force_backward``.
+
+    In a layer with ``whole_backward`` they get one, as soon as anything in it or below it is learned.
+    """
+    for node, _, needed in _needs(nodes):
+        if force_backward or (needed and node.layer.whole_backward):
+            continue
+        for spec, blob in zip(node.param.param, node.layer.blobs, strict=False):
+            if spec.lr_mult == 0:
+                blob.requires_grad_(False)
 
 
-def check_backward(nodes: Sequence[Node], force_backward: bool) -> None:
-    """Refuse a training in which Caffe's backward pass would end the program. Raises NetError that names the layer."""
-    if not force_backward and not any(node.is_loss for node in nodes):
-        return
+def _needs(nodes: Sequence[Node]) -> Iterator[tuple[Node, list[bool], bool]]:
+    """For each node: which bottoms depend on something that is learned, and whether it or one of them does."""
     needing: set[str] = set()
     for node in nodes:
         specs, bottoms = node.param.param, [bottom in needing for bottom in node.bottoms]
         needed = any(bottoms) or any(i >= len(specs) or specs[i].lr_mult for i in range(len(node.layer.blobs)))
         if needed:
             needing.update(node.tops)
+        yield node, bottoms, needed
+
+
+def check_backward(nodes: Sequence[Node], force_backward: bool) -> None:
+    """Refuse a training in which Caffe's backward pass would end the program. Raises NetError that names the layer."""
+    if not force_backward and not any(node.is_loss for node in nodes):
+        return
+    for node, bottoms, needed in _needs(nodes):
         runs = needed and node.needs_backward
         asked = [i for i, wanted in enumerate(list(node.param.propagate_down) or bottoms) if wanted and runs]
         with node.named():

@@ -120,6 +120,21 @@ def test_propagate_down_is_given_for_none_or_each() -> None:
         losses("propagate_down: true")
 
 
+@pytest.mark.parametrize(("frozen", "graded"), [([0, 0, 0], ()), ([0, 1, 0], (0, 1, 2)), ([1, 1, 1], (0, 1, 2))])
+def test_a_recurrent_layer_has_gradients_for_all_its_blobs_or_for_none(
+    frozen: list[int], graded: tuple[int, ...]
+) -> None:
+    """Its backward pass does not ask which blobs have lr_mult 0; they count in clip_gradients."""
+    specs = " ".join(f"param {{ lr_mult: {rate} }}" for rate in frozen)
+    more = 'recurrent_param { num_output: 2 weight_filler { type: "xavier" } } loss_weight: 1 ' + specs
+    net = build(source(sizes=(3, 2, 4)), source("cont", (3, 2)), layer("l", "LSTM", "data cont", "h", more))
+    net(random(3, 2, 4), torch.ones(3, 2))
+    if net.loss.requires_grad:
+        net.loss.backward()
+    blobs = net.layer("l").blobs
+    assert tuple(i for i, blob in enumerate(blobs) if blob.grad is not None and blob.grad.any()) == graded
+
+
 # ---- losses that other layers read, as Caffe's InsertSplits and SetLossWeights treat them
 
 
