@@ -51,11 +51,12 @@ def _names(name: str) -> list[str]:
 
 
 def _flag(parser: argparse.ArgumentParser, name: str, text: str) -> None:
-    """A flag that, as in Caffe, may be followed by ``=true`` or ``=false``."""
+    """A flag that, as in Caffe, may be followed by ``=true`` or ``=false`` (or t, yes, y, 1, ...), or begin with no."""
     parser.add_argument(*_names(name), action="store_true", dest=name, help=text)
-    for value, action in (("true", "store_true"), ("false", "store_false")):
-        ways = [f"{way}={value}" for way in _names(name)]
+    for values, action in (("true t yes y 1", "store_true"), ("false f no n 0", "store_false")):
+        ways = [f"{way}={value}" for way in _names(name) for value in values.split()]
         parser.add_argument(*ways, action=action, dest=name, default=False, help=argparse.SUPPRESS)
+    parser.add_argument(*_names(f"no{name}"), action="store_false", dest=name, default=False, help=argparse.SUPPRESS)
 
 
 def _progress(done: int, total: int) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from caffe_compat.pictures import decode, resize
 from caffe_compat.proto import pb
 
 StrPath = str | os.PathLike[str]
+_Shape = tuple[int, ...]
 _COMMIT_EVERY = 1000
 _FORMATS = {"jpg": "JPEG", "jpeg": "JPEG", "png": "PNG", "bmp": "BMP", "webp": "WEBP", "tif": "TIFF", "tiff": "TIFF"}
 
@@ -40,6 +41,14 @@ class _Form:
     height: int
     width: int
     encoding: str
+
+
+class _Record(NamedTuple):
+    """``shape``: height, width, channels of the image, which an encoded ``datum`` does not tell."""
+
+    key: bytes
+    datum: Any
+    shape: _Shape
 
 
 def convert_imageset(
@@ -82,9 +91,7 @@ def convert_imageset(
     lines = [(os.fspath(root), listed.names[row], int(listed.labels[row])) for row in order]
     skipped: list[str] = []
     records = _records(lines, form, encoded, skipped if skip_damaged else None, progress)
-    if check_size:
-        records = _of_one_size(records)
-    return ImageSet(_write(db, records, overwrite), skipped)
+    return ImageSet(_write(db, _of_one_size(records) if check_size else records, overwrite), skipped)
 
 
 def _records(
@@ -93,17 +100,17 @@ def _records(
     encoded: bool,
     skipped: list[str] | None,
     progress: Callable[[int, int], None] | None,
-) -> Iterator[tuple[bytes, Any]]:
+) -> Iterator[_Record]:
     for index, (root, name, label) in enumerate(lines):
         try:
             encoding = form.encoding or (_ending(name) if encoded else "")
-            record = _datum(_path(root, name), label, form, encoding)
+            datum, shape = _datum(_path(root, name), label, form, encoding)
         except DataError as error:
             if skipped is None:
                 raise
             skipped.append(str(error))
         else:
-            yield b"%08d_%s" % (index, name.encode("utf-8", "surrogateescape")), record
+            yield _Record(b"%08d_%s" % (index, name.encode("utf-8", "surrogateescape")), datum, shape)
         if progress is not None:
             progress(index + 1, len(lines))
 
@@ -114,20 +121,21 @@ def _path(root: str, name: str) -> str:
     return os.path.join(root, name) if root and not os.path.isfile(plain) else plain
 
 
-def _datum(path: str, label: int, form: _Form, encoding: str) -> Any:
+def _datum(path: str, label: int, form: _Form, encoding: str) -> tuple[Any, _Shape]:
     try:
         pixels = decode(path, form.color, path, upright=True)
         if encoding and _kept_as_it_is(path, form, encoding):
-            return pb.Datum(data=Path(path).read_bytes(), label=label, encoded=True)
+            return pb.Datum(data=Path(path).read_bytes(), label=label, encoded=True), pixels.shape
     except OSError as error:
         raise DataError(f"the image {path} cannot be read: {error.strerror}; correct the list or root") from error
     if form.height:
         pixels = resize(pixels, form.height, form.width)
     if encoding:
-        return pb.Datum(data=_encode(pixels, encoding), label=label, encoded=True)
+        return pb.Datum(data=_encode(pixels, encoding), label=label, encoded=True), pixels.shape
     height, width, channels = pixels.shape
     data = pixels.transpose(2, 0, 1).tobytes()
-    return pb.Datum(channels=channels, height=height, width=width, data=data, label=label, encoded=False)
+    datum = pb.Datum(channels=channels, height=height, width=width, data=data, label=label, encoded=False)
+    return datum, pixels.shape
 
 
 def _kept_as_it_is(path: str, form: _Form, encoding: str) -> bool:
@@ -167,22 +175,22 @@ def _new_size(height: int, width: int) -> tuple[int, int]:
     return height, width
 
 
-def _of_one_size(records: Iterator[tuple[bytes, Any]]) -> Iterator[tuple[bytes, Any]]:
-    first: int | None = None
-    for key, datum in records:
-        first = len(datum.data) if first is None else first
-        if len(datum.data) != first:
+def _of_one_size(records: Iterator[_Record]) -> Iterator[_Record]:
+    first: _Shape | None = None
+    for record in records:
+        first = first or record.shape
+        if record.shape != first:
             raise DataError(
-                f"{key.decode(errors='replace')} has {len(datum.data)} bytes, the first image {first}: give "
-                "resize_height and resize_width, or leave out check_size"
+                f"{record.key.decode(errors='replace')[9:]} has the shape {record.shape}, the first image {first} "
+                "(height, width, channels): give resize_height and resize_width, or leave out check_size"
             )
-        yield key, datum
+        yield record
 
 
-def _write(db: StrPath, records: Iterator[tuple[bytes, Any]], overwrite: bool) -> int:
+def _write(db: StrPath, records: Iterator[_Record], overwrite: bool) -> int:
     count = 0
     with lmdb_writer(db, overwrite) as put:
         while part := list(islice(records, _COMMIT_EVERY)):
-            put(part)
+            put([(record.key, record.datum) for record in part])
             count += len(part)
     return count

@@ -63,6 +63,8 @@ def _layers(data: memoryview) -> Iterator[StoredLayer]:
     for number, kind, _, content, _ in wire.fields(data):
         if number in found and kind == wire.BYTES:
             found[number].append(content)
+    if all(found.values()):
+        raise wire.DamagedError("it has layers of the old form and of the current one, where Caffe stops, too")
     number = _V1_LAYERS if found[_V1_LAYERS] else _LAYER
     for content in found[number]:
         layer = StoredLayer("")

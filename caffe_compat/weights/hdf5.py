@@ -52,8 +52,8 @@ def read_layers(path: Path) -> dict[str, dict[int, StoredBlob]]:
 def read_blob(dataset: Any) -> StoredBlob:
     """A data set as a blob."""
     values = np.asarray(dataset[()])
-    if values.dtype.kind != "f":
-        raise ValueError(f"{dataset.name} holds values of type {values.dtype}, no floating-point numbers")
+    if values.dtype.kind not in "fiu":
+        raise ValueError(f"{dataset.name} holds values of type {values.dtype}, no numbers")
     return StoredBlob(values.shape, False, values.reshape(-1))
 
 

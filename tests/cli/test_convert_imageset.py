@@ -54,6 +54,8 @@ def test_flags_in_every_form() -> None:
     assert sorted(datum.label for datum in found) == [0, 1, 2, 3]
     assert main(["convert-imageset", "--encoded", "--encode_type=jpg", "--gray=false", "img", "list.txt", "b_db"]) == 0
     assert all(pb.Datum.FromString(value).data.startswith(b"\xff\xd8") for _, value in datums("b_db"))
+    assert main(["convert-imageset", "--gray=1", "-noshuffle", "--nocheck_size", "img/", "list.txt", "c_db"]) == 0
+    assert [pb.Datum.FromString(value).channels for _, value in datums("c_db")] == [1] * 4
 
 
 def test_damaged_images(capsys: pytest.CaptureFixture[str]) -> None:

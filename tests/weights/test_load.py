@@ -378,3 +378,22 @@ def test_damaged_bytes_never_fail_otherwise() -> None:
         Path("damaged.caffemodel").write_bytes(damaged)
         message = refusal(net, "damaged.caffemodel")
         assert message is None or "damaged.caffemodel" in message
+
+
+def test_layers_of_two_forms_in_one_file_are_refused() -> None:
+    saved()
+    message = pb.NetParameter.FromString(Path("net.caffemodel").read_bytes())
+    message.layers.add(name="conv").blobs.add(data=[1.0])
+    Path("both.caffemodel").write_bytes(message.SerializeToString())
+    with pytest.raises(WeightsError, match="layers of the old form and of the current one"):
+        load_net(NET, weights="both.caffemodel")
+
+
+def test_whole_numbers_in_hdf5_are_read() -> None:
+    """As Caffe reads them."""
+    h5py = pytest.importorskip("h5py")
+    saved("net.caffemodel.h5")
+    with h5py.File("net.caffemodel.h5", "r+") as content:
+        del content["data/fc/1"]
+        content["data/fc/1"] = np.arange(4, dtype="i8")
+    assert blobs(load_net(NET, weights="net.caffemodel.h5"))["fc.1"].tolist() == [0, 1, 2, 3]
