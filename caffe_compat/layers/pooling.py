@@ -32,7 +32,8 @@ class Pooling(Layer):
     Parameters: pool (MAX), kernel_size or both kernel_h and kernel_w (required unless global_pooling, which takes the
     whole image), stride or stride_h and stride_w (1), pad or pad_h and pad_w (0), round_mode (CEIL).
     Refused: one of an _h and _w pair alone, or the pair beside the common field; a kernel or stride of 0; pad >=
-    kernel; padding with STOCHASTIC; global_pooling with a kernel, pad or stride; a bottom without exactly 4 axes.
+    kernel; padding with STOCHASTIC; global_pooling with a kernel, pad or stride; a bottom without exactly 4 axes; a
+    bottom too small for a window, in a pass where the top would have 0 rows or columns, else when the net is built.
     Differs from torch: MAX of a window without elements (no padding, stride > kernel) is -FLT_MAX, its position -1,
     AVE there 0, or NaN where it begins exactly at the end. Differs from Caffe: NaN passes MAX instead of losing
     every comparison, so does -infinity; STOCHASTIC runs on the CPU too.
@@ -114,15 +115,19 @@ class Pooling(Layer):
             raise NetError(f"needs a bottom of 4 axes (batch, channels, height, width), found shape {list(shape)}")
         if self.num_tops > 1 and self.pool != "MAX":
             raise NetError(f"a second top, the position of the maximum, exists for MAX only, not for {self.pool}")
+        self.usual = self._checked_grid(shape, 0)
+
+    def _checked_grid(self, shape: Shape, least: int) -> Grid:
+        """The windows over a bottom, ``least`` of them and channels or more. Raises NetError."""
         grid = self.grid(*shape[2:])
         counts = [grid.rows.number, grid.columns.number]
-        if min(*counts, *shape[1:]) < 1:
+        if min(*counts, shape[1]) < least or 0 in grid.kernel:
             raise NetError(
                 f"a bottom of shape {list(shape)} would make an empty top, {counts[0]} x {counts[1]}: "
                 f"kernel {list(grid.kernel)}, stride {list(self.stride)}, pad {list(self.pad)} do not fit; "
                 "give a larger bottom, or change one of these"
             )
-        self.usual = grid
+        return grid
 
     def grid(self, height: int, width: int) -> Grid:
         """The windows over an image, by Caffe's rule of rounding and clipping."""
@@ -141,7 +146,10 @@ class Pooling(Layer):
         return Window(size, kernel, stride, pad, count)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        grid = self.grid(*x.shape[2:])
+        grid = self._checked_grid(tuple(x.shape), 0 if x.is_meta else 1)
+        if 0 in (grid.rows.number, grid.columns.number, x.shape[1]):  # Caffe builds such a net, but cannot run it
+            empty = x.new_empty((*x.shape[:2], grid.rows.number, grid.columns.number))
+            return (empty, empty) if self.num_tops > 1 else empty
         if self.pool == "MAX":
             with_position = self.num_tops > 1
             return pool_methods.max_pool_with_position(x, grid) if with_position else pool_methods.max_pool(x, grid)
@@ -156,7 +164,7 @@ class Pooling(Layer):
             return g.op("GlobalMaxPool" if self.pool == "MAX" else "GlobalAveragePool", x)
         if None in x.shape[2:]:
             raise CannotLower(f"the windows depend on height and width, symbolic in {list(x.shape)}; fix them")
-        grid = self.grid(x.static(2), x.static(3))
+        grid = self._checked_grid((1, 1, x.static(2), x.static(3)), 1)
         if self.pool == "MAX":
             return pool_methods.lower_max(g, x, grid, self.num_tops)
         if self.pool == "AVE":

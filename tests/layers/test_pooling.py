@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from caffe_compat.errors import CannotLower
+from caffe_compat.errors import CannotLower, NetError
 from caffe_compat.export.graph import GraphBuilder, Value
 from caffe_compat.layers.pool_methods import LOWEST, torch_agrees
 from caffe_compat.layers.pooling import Pooling
@@ -82,7 +82,8 @@ def check_windows(rows: Axis, columns: Axis, ceil: bool, pool: str) -> bool | No
     shape = (1, 1, rows[0], columns[0])
     layer = layer_of(rows, columns, ceil, pool)
     if min(map(len, spans(rows, columns, ceil))) == 0:
-        refused("would make an empty top", lambda: layer, shape)
+        with pytest.raises(NetError, match="would make an empty top"):
+            layer.build(shape)(torch.zeros(shape))
         return None
     layer.num_tops = 2 if pool == "MAX" else 1
     layer.build(shape)
@@ -122,6 +123,18 @@ def test_global_pooling_follows_the_input() -> None:
     layer = Pooling("AVE", global_pooling=True).build((2, 3, 7, 6))
     x = torch.randn(4, 3, 5, 9)
     same(layer(x), x.mean((2, 3), keepdim=True))
+
+
+@pytest.mark.parametrize("pool", ["MAX", "AVE", "STOCHASTIC"])
+@pytest.mark.parametrize(("shape", "kernel", "top"), [((2, 3, 4, 5), 5, (2, 3, 0, 1)), ((2, 0, 4, 4), 3, (2, 0, 2, 2))])
+def test_a_top_without_elements_is_built_but_does_not_run(
+    pool: str, shape: tuple[int, ...], kernel: int, top: tuple[int, ...]
+) -> None:
+    """As in Caffe, which reshapes a blob to no elements, and stops when the pass wants its memory."""
+    layer = Pooling(pool, kernel_size=kernel).build(shape)
+    assert layer.top_shapes(shape) == [top]
+    with pytest.raises(NetError, match=r"would make an empty top, \d x \d: kernel"):
+        layer(torch.zeros(shape))
 
 
 def test_empty_batch_and_one_pixel() -> None:
