@@ -199,7 +199,9 @@ def test_a_state_of_another_solver_type(tmp_path: Path) -> None:
     Run(make_experiment(tmp_path)).solver.step(3)
     run = Run(make_experiment(tmp_path, type='"AdaGrad"', momentum=None))
     before = parameters(run.solver)
-    with pytest.raises(SolverError, match=r'by a solver of type SGD, this one is AdaGrad.* resume with type: "SGD", or'):
+    with pytest.raises(
+        SolverError, match=r'by a solver of type SGD, this one is AdaGrad.* resume with type: "SGD", or'
+    ):
         run.solver.restore("snap_iter_3.solverstate")
     assert parameters(run.solver) == before
     run = Run(make_experiment(tmp_path, type='"Nesterov"'), snapshot="snap_iter_3.solverstate")
