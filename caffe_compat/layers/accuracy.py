@@ -11,6 +11,7 @@ from caffe_compat.errors import NetError
 from caffe_compat.layers.arity import Between, Exactly
 from caffe_compat.layers.base import Layer, Shape, canonical_axis
 from caffe_compat.layers.labels import check_label_count, keep_mask, label_index, lower_labels, out_of_range
+from caffe_compat.layers.limits import check_not_empty
 from caffe_compat.layers.registry import register_layer
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Accuracy(Layer):
 
     accuracy_param: ``top_k`` (default 1), ``axis`` (default 1; negative from the end), ``ignore_label`` (default
     none: all places count). Without any label that counts the accuracy is 0. Refused: another count of labels,
-    top_k above the number of classes, a label that is no class.
+    no labels to build for, top_k above the number of classes, a label that is no class.
 
     Differs from torch's topk and argmax: a tie counts against the label, so constant scores give 0; a label whose
     own score is NaN counts as right, other scores that are NaN count as lower, as in Caffe.
@@ -47,6 +48,7 @@ class Accuracy(Layer):
         scores, labels = bottom_shapes
         axis = canonical_axis(self.axis, scores)
         check_label_count(scores, labels, axis)
+        check_not_empty(labels, slice(None))
         if self.top_k > scores[axis]:
             raise NetError(
                 f"top_k {self.top_k} is more than the {scores[axis]} classes along axis {axis} of scores of shape "

@@ -20,6 +20,11 @@ FEW = 8
 """Fewer values per channel than this may all lie near their mean."""
 
 
+def _check_elements(shape: Shape) -> None:
+    if math.prod(shape) == 0:
+        raise NetError(f"has no statistics over a bottom without elements, of shape {list(shape)}")
+
+
 @register_layer("BatchNorm")
 class BatchNorm(Layer):
     """y = (x - mean) / sqrt(variance + eps), per channel (axis 1)
@@ -67,8 +72,7 @@ class BatchNorm(Layer):
                 f"normalises over axis 1 (channels), but the bottom has shape {list(shape)}; accepted: two axes or "
                 "more, so reshape the bottom to (N, 1)"
             )
-        if math.prod(shape) == 0:
-            raise NetError(f"has no statistics over a bottom without elements, of shape {list(shape)}")
+        _check_elements(shape)
         for name, size in (("mean", shape[1]), ("variance", shape[1]), ("scale_factor", 1)):
             self.add_blob(name, (size,), trained=False)
 
@@ -84,6 +88,7 @@ class BatchNorm(Layer):
             mean, variance = self.global_statistics()
             return torch.batch_norm(x, weight, bias, mean, variance, False, 0.0, self.eps, cudnn)
         if x.numel() < FEW * x.shape[1]:
+            _check_elements(x.shape)
             return self._normalize_few(x, weight, bias)
         mean, variance = self.mean.new_zeros(2, x.shape[1]).unbind()
         y = torch.batch_norm(x, weight, bias, mean, variance, True, 1.0, self.eps, cudnn)  # fills mean and variance

@@ -28,7 +28,8 @@ class ContrastiveLoss(Loss):
     The gradient at a_i is (a_i - b_i) / N where similar, else -(a_i - b_i) (margin - d) / (d + 1e-4) / N where
     margin > d (legacy: -(a_i - b_i) / N where margin > d^2), else 0; at b_i its negative.
 
-    Bottoms: a and b, (N, C) or (N, C, 1, 1); s, (N) or (N, 1, 1, 1): similar where s, its fraction cut off, is not 0.
+    Bottoms: a and b, (N, C) or (N, C, 1, 1); s, (N) or (N, 1, 1, 1), or () for N = 1: similar where s, its fraction
+    cut off, is not 0.
     Top: loss, a scalar.
 
     contrastive_loss_param: ``margin`` (default 1), ``legacy_version`` (default false). Refused: another first
@@ -58,7 +59,7 @@ class ContrastiveLoss(Loss):
                 f"the bottoms have shapes {list(a)} and {list(b)}; accepted: (N, C) or (N, C, 1, 1) with the same C; "
                 "flatten them, or change num_output of the layer that makes one"
             )
-        if math.prod(similar[1:]) != 1 or not similar or similar[0] < a[0]:
+        if math.prod(similar[1:]) != 1 or math.prod(similar[:1]) < a[0]:
             raise NetError(
                 f"the labels have shape {list(similar)} for {a[0]} pairs; accepted: one a pair, as in {[a[0]]}: 1 "
                 "where the two are similar, else 0"
@@ -77,7 +78,7 @@ class ContrastiveLoss(Loss):
         violation = g.op("Relu", g.op("Sub", g.const(self.margin), distance))
         apart = violation if self.legacy_version else g.op("Mul", violation, violation)
         label = g.cast(g.reshape(similar, (-1,)), "int64")
-        if similar.shape[0] != a.shape[0]:
+        if similar.shape[:1] != a.shape[:1]:
             batch = g.op("Gather", g.op("Shape", a), g.ints(0))
             label = g.op("Slice", label, g.ints(0), batch, g.ints(0))
         each = g.op("Where", g.op("Equal", label, g.const(0, "int64")), apart, square)

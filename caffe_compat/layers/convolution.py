@@ -51,6 +51,7 @@ class Convolution(SlidingKernel):
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         convolution = (F.conv1d, F.conv2d, F.conv3d)[x.dim() - 3]
         if any(map(operator.lt, x.shape[2:], self.least)):
+            self.top_sizes(x.shape[2:])
             overhang = [self.overhang(i, size) for i, size in enumerate(x.shape[2:])]
             x = F.pad(x, [side for over in reversed(overhang) for side in (0, over)])
         return convolution(x, weight, bias, self.stride or 1, self.pad or 0, self.steps, self.group)
@@ -74,6 +75,11 @@ class Deconvolution(SlidingKernel):
     Differs from torch: a dilation of 0 is taken, and adds up the taps.
     """
 
+    def setup(self, *bottom_shapes: Shape) -> None:
+        super().setup(*bottom_shapes)
+        short = [2 * pad + 1 - self.extent(i) for i, pad in enumerate(self.pad)]
+        self.least = [1 - -missing // stride for missing, stride in zip(short, self.stride, strict=True)]
+
     def weight_channels(self) -> tuple[int, int]:
         return self.channels, self.num_output // self.group
 
@@ -81,6 +87,8 @@ class Deconvolution(SlidingKernel):
         return self.stride[i] * (size - 1) + self.extent(i) - 2 * self.pad[i]
 
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if any(map(operator.lt, x.shape[2:], self.least)):
+            self.top_sizes(x.shape[2:])
         transposed = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[x.dim() - 3]
         return transposed(x, weight, bias, self.stride or 1, self.pad or 0, 0, self.group, self.steps)
 

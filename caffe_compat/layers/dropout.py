@@ -21,7 +21,7 @@ class Dropout(Layer):
 
     Each value of the mask is 0 with probability ``dropout_ratio`` (default 0.5), else 1, drawn from torch's default
     generator. Bottom: x, any shape. Top: y, the same shape; may be the bottom (in place).
-    Refused: a ratio outside [0, 1).
+    Refused, by a pass in TRAIN: a ratio outside [0, 1). Differs from Caffe: there a ratio of 1 makes NaN.
     """
 
     autocasts = True
@@ -31,15 +31,17 @@ class Dropout(Layer):
 
     def __init__(self, dropout_ratio: float = 0.5) -> None:
         super().__init__()
-        if not 0 <= dropout_ratio < 1:
-            raise NetError(
-                f"dropout_ratio: {dropout_ratio:g} is out of range; accepted: from 0 (keep all) to below 1; it is the "
-                "part that is dropped, and what is kept is divided by 1 - dropout_ratio"
-            )
         self.dropout_ratio = dropout_ratio
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.dropout_ratio, training=True) if self.training else x
+        if not self.training or x.is_meta:  # as Caffe builds a net with any ratio
+            return x
+        if not 0 <= self.dropout_ratio < 1:
+            raise NetError(
+                f"dropout_ratio: {self.dropout_ratio:g} is out of range; accepted: from 0 (keep all) to below 1; it is "
+                "the part that is dropped, and what is kept is divided by 1 - dropout_ratio"
+            )
+        return F.dropout(x, self.dropout_ratio, training=True)
 
     def lower(self, g: GraphBuilder, x: Value) -> Value:
         if self.training:

@@ -77,7 +77,9 @@ class Clip(Layer):
         self.max = max
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.clamp(x, self.min, self.max) if self.min <= self.max else x.detach().clamp(self.min, self.min)
+        if self.min <= self.max:
+            return torch.clamp(x, self.min, self.max)
+        return x.clamp(max=self.max).clamp(min=self.min)
 
     def lower(self, g: GraphBuilder, x: Value) -> Value:
         highest = self.max if self.min <= self.max else self.min

@@ -50,7 +50,8 @@ class Eltwise(Layer):
     ``stable_prod_grad`` (default true; false: the gradient of PROD is y / x_i, which is nan at x_i = 0).
     Refused: bottoms of different shapes, coeff with PROD, another number of coeff than of bottoms.
     Differs from torch: where x_0 = x_1 is the maximum, the whole gradient goes to x_1; a later bottom gets it only
-    where it is strictly greater than all before it (torch.maximum halves it).
+    where it is strictly greater than all before it (torch.maximum halves it). Differs from Caffe: in place, it
+    computes as with another top; there SUM and MAX lose bottom 0, and PROD's gradients are of what is overwritten.
     """
 
     autocasts = True

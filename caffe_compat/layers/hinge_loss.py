@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from caffe_compat.errors import CannotLower, NetError
-from caffe_compat.layers.base import Shape
 from caffe_compat.layers.labels import out_of_range
 from caffe_compat.layers.loss import Loss, refuse_many_axes
 from caffe_compat.layers.registry import register_layer
@@ -24,8 +23,8 @@ class HingeLoss(Loss):
     p is 1 or 2. Bottoms: scores x, (N, ...) of 1 to 4 axes, all but the first taken as classes k; labels y, N values.
     Top: loss, a scalar.
 
-    ``norm`` (L1, the default: p = 1; L2: p = 2). Refused: another first dimension, more than 4 axes, a label that is
-    no class. Of more than N labels the first N, in the order of memory, are read, as in Caffe.
+    ``norm`` (L1, the default: p = 1; L2: p = 2). Refused: another first dimension; by a pass, more than 4 axes, a
+    label that is no class. Of more than N labels the first N, in the order of memory, are read, as in Caffe.
 
     Differs from torch: ``multi_margin_loss`` compares each score with that of the label and divides by the classes;
     here each score stands alone. A score that is NaN counts 0.
@@ -41,12 +40,10 @@ class HingeLoss(Loss):
             raise NetError(f"norm {norm!r} is unknown; accepted: L1, L2")
         self.norm = norm
 
-    def check_shapes(self, *bottom_shapes: Shape) -> None:
-        super().check_shapes(*bottom_shapes)
-        refuse_many_axes(bottom_shapes[0])
-
     def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
         self.check_shapes(tuple(scores.shape), tuple(labels.shape))
+        if not scores.is_meta:  # as in Caffe, whose Reshape does not ask
+            refuse_many_axes(tuple(scores.shape))
         rows = scores.reshape(scores.shape[0], -1) if scores.numel() else scores.reshape(0, 1)
         index = labels.reshape(-1)[: rows.shape[0]].long().unsqueeze(1)
         try:

@@ -13,6 +13,7 @@ from torch.autograd.function import once_differentiable
 from caffe_compat.errors import NetError, PrototxtError
 from caffe_compat.layers.arity import Between
 from caffe_compat.layers.base import Shape, canonical_axis
+from caffe_compat.layers.limits import check_not_empty
 from caffe_compat.layers.loss import (
     Loss,
     check_label_count,
@@ -47,8 +48,8 @@ class InfogainLoss(Loss):
     infogain_loss_param: ``source``: a binary BlobProto with H, where there is no third bottom, found from the working
     directory; ``axis`` (default 1; negative from the end). loss_param: ``ignore_label`` (default none),
     ``normalization`` (default VALID), as in SoftmaxWithLoss. Refused: neither source nor third bottom, an H of
-    another size, another count of labels or first dimension, ``normalize`` (use normalization), a label that is no
-    class (on a GPU: an assertion of the device).
+    another size, another count of labels or first dimension, no scores to build for, ``normalize`` (use
+    normalization), a label that is no class (on a GPU: an assertion of the device).
 
     Differs from torch: no such loss there; labels may be float, their fractions are cut off.
     """
@@ -82,6 +83,7 @@ class InfogainLoss(Loss):
         axis = canonical_axis(self.axis, scores)
         super().setup(scores, labels)
         check_label_count(scores, labels, axis)
+        check_not_empty(scores, slice(None))
         if len(bottom_shapes) == 2:
             self.matrix = read_matrix(self.source)
         size = math.prod(bottom_shapes[2]) if self.matrix is None else self.matrix.numel()

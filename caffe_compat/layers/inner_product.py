@@ -11,6 +11,7 @@ from torch import Tensor
 from caffe_compat.errors import CannotLower, NetError
 from caffe_compat.layers.base import Layer, Shape, canonical_axis
 from caffe_compat.layers.fillers import Filler
+from caffe_compat.layers.limits import check_blob, check_not_empty
 from caffe_compat.layers.registry import register_layer
 from caffe_compat.layers.windows import check_size
 
@@ -26,7 +27,8 @@ class InnerProduct(Layer):
     Blobs: W (num_output, K), with ``transpose`` (K, num_output); b (num_output), none with ``bias_term: false``.
     Parameters: num_output (required), bias_term (true), axis (1; negative counts from the end), transpose (false),
     weight_filler and bias_filler (constant 0). ``transpose`` also exchanges the fillers' fan_in and fan_out.
-    Refused: num_output below 1, an axis that the bottom lacks, K = 0; at run time a K other than that of the weights.
+    Refused: num_output below 1, an axis that the bottom lacks, K = 0, with a bias no items to build for; at run time
+    a K other than that of the weights.
     Differs from torch: Linear acts on the last axis alone.
     """
 
@@ -59,6 +61,9 @@ class InnerProduct(Layer):
         self.inputs = math.prod(shape[axis:])
         if self.inputs == 0:
             raise NetError(f"the bottom of shape {list(shape)} has no inputs from axis {axis} on; give it at least one")
+        if self.bias_term:
+            check_not_empty(shape, slice(0, axis))
+        check_blob("the top", (*shape[:axis], self.num_output))
         sizes = (self.num_output, self.inputs)
         self.add_blob("weight", sizes[::-1] if self.transpose else sizes, self.weight_filler)
         if self.bias_term:

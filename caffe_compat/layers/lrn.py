@@ -26,7 +26,8 @@ class LRN(Layer):
     (ACROSS_CHANNELS or WITHIN_CHANNEL). Refused: an even local_size, a bottom without exactly 4 axes.
     Differs from torch: local_response_norm knows no WITHIN_CHANNEL, and is several times slower than the sum of
     shifted channels used here. From Krizhevsky et al., ImageNet Classification with Deep CNNs, section 3.3,
-    whose alpha is this alpha / n.
+    whose alpha is this alpha / n. Differs from Caffe: in place, the gradient is that of the values before they are
+    overwritten.
     """
 
     blocks = ("lrn_param",)

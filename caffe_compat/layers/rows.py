@@ -12,7 +12,7 @@ from caffe_compat.errors import NetError
 from caffe_compat.layers.arity import AtLeast, Exactly
 from caffe_compat.layers.base import Layer, Shape
 from caffe_compat.layers.fillers import Filler
-from caffe_compat.layers.limits import check_blob
+from caffe_compat.layers.limits import check_blob, check_not_empty
 from caffe_compat.layers.registry import register_layer
 from caffe_compat.layers.windows import check_size
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from caffe_compat.export.graph import GraphBuilder, Value
 
 
-def out_of_range(numbers: Tensor, rows: int, remedy: str) -> NetError | None:
-    """The error that names the first number without a row; None when all have one. It waits for a GPU."""
-    values = numbers.detach().reshape(-1).cpu()
-    bad = (values.long() < 0) | (values.long() >= rows)
+def out_of_range(numbers: Tensor, index: Tensor, rows: int, remedy: str) -> NetError | None:
+    """The error that names the first number whose ``index`` is no row; None when all are. It waits for a GPU."""
+    values, index = (tensor.detach().reshape(-1).cpu() for tensor in (numbers, index))
+    bad = (index < 0) | (index >= rows)
     if not bad.any():
         return None
     first = int(bad.nonzero()[0])
@@ -43,8 +43,8 @@ class Embed(Layer):
     (num_output), none with ``bias_term: false``.
 
     ``num_output``, ``input_dim`` (both required), ``bias_term`` (default true), ``weight_filler``, ``bias_filler``
-    (constant 0). Refused: num_output or input_dim of 0, more than 2^31 - 1 weights; at run time an index out of
-    range, on a GPU as CUDA's own assertion (Caffe reads other memory then).
+    (constant 0). Refused: num_output or input_dim of 0, more than 2^31 - 1 weights, no index to build for with a bias;
+    at run time an index out of range, on a GPU as CUDA's own assertion (Caffe reads other memory then).
     Differs from torch: Embedding takes integers, has no bias.
     """
 
@@ -72,6 +72,8 @@ class Embed(Layer):
     def setup(self, *bottom_shapes: Shape) -> None:
         check_blob("weight", (self.input_dim, self.num_output))
         check_blob("the top", (*bottom_shapes[0], self.num_output))
+        if self.bias_term:
+            check_not_empty(bottom_shapes[0], slice(None))
         self.add_blob("weight", (self.input_dim, self.num_output), self.weight_filler)
         if self.bias_term:
             self.add_blob("bias", (self.num_output,), self.bias_filler)
@@ -80,7 +82,7 @@ class Embed(Layer):
         try:
             y = F.embedding(x.long(), self.weight)
         except (IndexError, RuntimeError) as error:
-            if explained := out_of_range(x, self.input_dim, "correct the indices, or raise input_dim"):
+            if explained := out_of_range(x, x.long(), self.input_dim, "correct the indices, or raise input_dim"):
                 raise explained from error
             raise
         return y + self.bias if self.bias_term else y
@@ -115,10 +117,11 @@ class BatchReindex(Layer):
         check_blob("the top", (*index, *x[1:]))
 
     def forward(self, x: Tensor, index: Tensor) -> Tensor:
+        rows = index.floor().long()  # -0.5 is no row in Caffe
         try:
-            return x.index_select(0, index.long())
+            return x.index_select(0, rows)
         except (IndexError, RuntimeError) as error:
-            if explained := out_of_range(index, x.shape[0], "correct the indices, or give a larger batch"):
+            if explained := out_of_range(index, rows, x.shape[0], "correct the indices, or give a larger batch"):
                 raise explained from error
             raise
 
@@ -130,12 +133,13 @@ class BatchReindex(Layer):
 class Filter(Layer):
     """y_i = the items of x_i whose selector is not 0
 
-    Bottoms: one or more x_i, (N, ...), and last the selector, (N) or (N, 1, 1, ...), which gets no gradient. Tops: one
+    Bottoms: one or more x_i, (N, ...), and last the selector, (N) to (N, 1, 1, 1), which gets no gradient. Tops: one
     y_i for each x_i, (M, ...), M being the number of selected items, which only the values tell: as in Caffe, the net
     is built with M = N. Items that are not selected get gradient 0.
 
     Refused: another number of tops than of x_i, bottoms without axes or with another N than the selector's, a selector
-    with further axes than ones of size 1. torch.compile breaks its graph here, and a GPU is waited for.
+    with further axes than ones of size 1, with more than 4, or without items to build for. torch.compile breaks its
+    graph here, and a GPU is waited for.
     """
 
     bottoms, tops = AtLeast(2), AtLeast(1)
@@ -152,12 +156,13 @@ class Filter(Layer):
                 f"accepted: one top for each but the selector, {len(shapes)}"
             )
         self._check_shapes(shapes, selector)
+        check_not_empty(selector, slice(0, 1))  # Caffe reads it already here
 
     def _check_shapes(self, shapes: list[Shape], selector: Shape) -> None:
-        if not selector or set(selector[1:]) - {1}:
+        if not 1 <= len(selector) <= 4 or set(selector[1:]) - {1}:
             raise NetError(
-                f"the selector (the last bottom) has shape {list(selector)}; accepted: one value for each item, (N) or "
-                "(N, 1, 1, ...)"
+                f"the selector (the last bottom) has shape {list(selector)}; accepted: one value for each item, (N) to "
+                "(N, 1, 1, 1)"
             )
         for i, shape in enumerate(shapes):
             if shape[:1] != selector[:1]:

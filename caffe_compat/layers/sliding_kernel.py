@@ -12,6 +12,7 @@ from caffe_compat.errors import CannotLower, NetError
 from caffe_compat.layers.arity import AtLeast, SameAsBottoms
 from caffe_compat.layers.base import Layer, Shape, canonical_axis
 from caffe_compat.layers.fillers import Filler
+from caffe_compat.layers.limits import check_blob
 from caffe_compat.layers.windows import check_size, per_axis
 
 if TYPE_CHECKING:
@@ -97,11 +98,15 @@ class SlidingKernel(Layer):
             self.add_blob("bias", (self.num_output,), self.bias_filler)
 
     def _check_shapes(self, shapes: Sequence[Shape]) -> None:
-        """All bottoms share one shape, and its top has elements. Raises NetError."""
+        """All bottoms share one shape, and its top is one that Caffe can hold. Raises NetError."""
         for i, shape in enumerate(shapes):
             if shape != shapes[0]:
                 raise NetError(f"bottom {i} has shape {list(shape)}, bottom 0 has {list(shapes[0])}; make them equal")
         spatial = shapes[0][self.channel_axis + 1 :]
+        check_blob("the top", [*shapes[0][: self.channel_axis], self.num_output, *self.top_sizes(spatial)])
+
+    def top_sizes(self, spatial: Sequence[int]) -> list[int]:
+        """The spatial axes of the top for those of a bottom. Raises NetError where it would be empty."""
         top = [self.top_size(i, size) for i, size in enumerate(spatial)]
         if any(size < 1 for size in top):
             raise NetError(
@@ -110,6 +115,7 @@ class SlidingKernel(Layer):
                 f"dilation {list(self.dilation)} do not fit; "
                 "give a larger bottom, or change one of these"
             )
+        return top
 
     def weight_channels(self) -> tuple[int, int]:
         """The first two axes of the weights."""

@@ -85,5 +85,6 @@ def test_refusals() -> None:
     refused("top_k 6 is more than the 5 classes along axis 1", lambda: Accuracy(top_k=6), (3, 5), (3,))
     refused("4 labels (shape [4]) for 3 predictions", Accuracy, (3, 5), (4,))
     refused("axis 2 is out of range", lambda: Accuracy(axis=2), (3, 5), (3,))
+    refused("the bottom of shape [0] has no elements", Accuracy, (0, 5), (0,))  # Caffe divides by the labels
     with pytest.raises(NetError, match=r"label 5 at \[2\].*accepted: 0 to 4"):
         Accuracy()(torch.randn(3, 5), torch.tensor([0.0, 4.0, 5.0]))

@@ -130,3 +130,12 @@ def test_other_channels_are_refused_when_they_come() -> None:
     layer = made(BatchNorm(), values(2, 3))
     with pytest.raises(NetError, match=r"has statistics of 3 channels \(axis 1\), found a bottom of \[2, 1\]"):
         layer(values(2, 1))
+
+
+def test_an_empty_batch_moves_no_statistics() -> None:
+    layer = made(BatchNorm(), values(2, 3))
+    before = [blob.clone() for blob in layer.blobs]
+    with pytest.raises(NetError, match=r"no statistics over a bottom without elements, of shape \[0, 3\]"):
+        layer(values(0, 3))
+    assert all(torch.equal(old, new) for old, new in zip(before, layer.blobs, strict=True))
+    assert layer.eval()(values(0, 3)).shape == (0, 3)

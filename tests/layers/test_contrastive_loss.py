@@ -79,6 +79,12 @@ def test_one_value_a_row_more_labels_than_pairs_and_an_empty_batch() -> None:
     assert layer(A[:0], B[:0], S[:0]).item() == 0
 
 
+def test_a_label_without_axes_for_one_pair() -> None:
+    one, label = made(ContrastiveLoss(), A[:1], B[:1], torch.tensor(0.0)), torch.tensor(0.0)
+    torch.testing.assert_close(one(A[:1], B[:1], label), formula(A[:1], B[:1], label, 1.0, False))
+    check_onnx(one, A[:1], B[:1], label)
+
+
 @pytest.mark.parametrize(
     ("shapes", "message"),
     [
@@ -87,6 +93,7 @@ def test_one_value_a_row_more_labels_than_pairs_and_an_empty_batch() -> None:
         ([(5, 3, 2, 1), (5, 3, 2, 1), (5,)], r"accepted: \(N, C\) or \(N, C, 1, 1\)"),
         ([(5, 3), (5, 3, 1, 2), (5,)], r"accepted: \(N, C\) or \(N, C, 1, 1\)"),
         ([(5, 3), (5, 3), (4,)], r"labels have shape \[4\] for 5 pairs; accepted: one a pair, as in \[5\]"),
+        ([(5, 3), (5, 3), ()], r"labels have shape \[\] for 5 pairs"),
         ([(5, 3), (5, 3), (5, 2)], r"labels have shape \[5, 2\] for 5 pairs"),
         ([(5, 3, 1, 1, 1), (5, 3), (5,)], "at most 4"),
     ],

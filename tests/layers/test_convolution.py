@@ -143,8 +143,18 @@ def test_refuses_shapes() -> None:
     refused("4 spatial axes after axis 1 of a bottom of shape [1, 2, 3, 3, 3, 3]", make, (1, 2, 3, 3, 3, 3))
     refused("has 0 channels (axis 1)", make, (2, 0, 4, 5))
     refused("would make a top of [-1]", lambda: Deconvolution(2, kernel_size=1, pad=1), (2, 4, 1))
+    large = lambda: Deconvolution(2, kernel_size=1, stride=2 * 10**9)  # noqa: E731
+    refused("the top of shape [2, 2, 2000000001] would have", large, (2, 4, 2))
+    refused("the top of shape [1, 2, 4000000001] would have", large, (1, 4, 3))
+    refused(
+        "the top of shape [1, 70000, 200, 200] would have", lambda: Convolution(70000, kernel_size=1), (1, 1, 200, 200)
+    )
     with pytest.raises(NetError, match=r"shape \[2, 3, 7, 6\]; accepted: 4 axes, of which axis 1 has 4 channels"):
         built(make(), IMAGE)(torch.zeros(2, 3, 7, 6))
+    with pytest.raises(NetError, match=r"spatial axes \[1, 6\] of the bottom would make a top of \[0, 5\]"):
+        built(make(), IMAGE)(torch.zeros(2, 4, 1, 6))
+    with pytest.raises(NetError, match=r"spatial axes \[1\] of the bottom would make a top of \[0\]"):
+        built(Deconvolution(2, kernel_size=2, pad=1), (2, 4, 3))(torch.zeros(2, 4, 1))
 
 
 @pytest.mark.parametrize("kind", [Convolution, Deconvolution])

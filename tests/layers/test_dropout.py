@@ -49,6 +49,11 @@ def test_train_does_not_lower() -> None:
 
 
 @pytest.mark.parametrize("ratio", [-0.1, 1.0, 1.5, float("nan")])
-def test_refuses_a_ratio_out_of_range(ratio: float) -> None:
+def test_refuses_to_drop_by_a_ratio_out_of_range(ratio: float) -> None:
+    """Caffe, too, finds it when it drops: it builds the net, and in TEST the ratio means nothing."""
+    x = values(2, 3)
+    layer = made(Dropout(ratio), x)
+    assert layer.top_shapes((2, 3)) == [(2, 3)]
     with pytest.raises(NetError, match=rf"dropout_ratio: {ratio:g} is out of range; accepted: from 0"):
-        Dropout(ratio)
+        layer(x)
+    assert layer.eval()(x) is x

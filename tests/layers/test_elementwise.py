@@ -55,6 +55,7 @@ def test_absval_has_gradient_0_at_0() -> None:
 
 def test_clip_passes_the_gradient_at_its_bounds() -> None:
     assert gradient_of(Clip(-1.0, 2.0), -1.5, -1.0, 0.0, 2.0, 2.5) == [0, 1, 1, 1, 0]
+    assert gradient_of(Clip(1.0, 0.0), -0.5, 0.0, 0.5, 1.0, 1.5) == [0] * 5  # no value lies within
 
 
 def test_bnll_saturates_without_overflow() -> None:

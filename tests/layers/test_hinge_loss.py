@@ -34,6 +34,8 @@ def test_definition(norm: str, power: int, shape: tuple[int, ...], labels: tuple
 def test_refusals() -> None:
     refused("norm 'L3' is unknown; accepted: L1, L2", lambda: HingeLoss("L3"))
     refused("shapes [3, 4] and [4]; accepted: the same first dimension", HingeLoss, (3, 4), (4,))
-    refused("has 5 axes; accepted: at most 4", HingeLoss, (3, 4, 1, 1, 1), (3,))
+    assert HingeLoss().build((3, 4, 1, 1, 1), (3,)).top_shapes((3, 4, 1, 1, 1), (3,)) == [()]
+    with pytest.raises(NetError, match="has 5 axes; accepted: at most 4"):  # as in Caffe, in a pass
+        HingeLoss()(torch.zeros(3, 4, 1, 1, 1), torch.zeros(3))
     with pytest.raises(NetError, match=r"label 4 at \[1\].*accepted: 0 to 3"):
         HingeLoss()(torch.randn(2, 4), torch.tensor([0.0, 4.0]))

@@ -137,6 +137,8 @@ def test_the_missing_matrix(tmp_path: Path) -> None:
         ({}, [(5, 3), (4,), (3, 3)], "4 labels|the same first dimension"),
         ({}, [(5, 3), (5, 2), (3, 3)], r"10 labels \(shape \[5, 2\]\) for 5 predictions"),
         ({"axis": 2}, [(5, 3), (5,), (3, 3)], "axis 2 is out of range"),
+        ({}, [(0, 3), (0,), (3, 3)], r"shape \[0, 3\] has no elements"),
+        ({}, [(5, 0), (5,), (0, 0)], r"shape \[5, 0\] has no elements"),
         ({"normalize": True}, [], "normalize is refused here, as by Caffe; use normalization: VALID"),
     ],
 )

@@ -23,8 +23,6 @@ CASES = [
     ((4,), 0, (5,)),
     ((4,), -1, (5,)),
     ((3, 1, 1), 1, (3, 5)),
-    ((0, 2, 4), 1, (0, 5)),
-    ((0, 2, 4), 2, (0, 2, 5)),
 ]
 
 
@@ -42,6 +40,19 @@ def test_matrix_product(shape: tuple[int, ...], axis: int, top: tuple[int, ...],
     expected = (x.reshape(math.prod(shape[:axis]), inputs) @ weight + (layer.bias if bias else 0)).reshape(top)
     same(layer(x), expected)
     assert layer.top_shapes(shape) == [top]
+
+
+@pytest.mark.parametrize(("axis", "top"), [(1, (0, 5)), (2, (0, 2, 5))])
+def test_no_rows(axis: int, top: tuple[int, ...]) -> None:
+    """Caffe builds for none only without bias, whose ones it cannot make; a built layer takes any number."""
+    refused("no elements along the axes [0", lambda: InnerProduct(5, axis=axis), (0, 2, 4))
+    assert InnerProduct(5, bias_term=False, axis=axis).build((0, 2, 4)).top_shapes((0, 2, 4)) == [top]
+    layer = built(InnerProduct(5, axis=axis), (3, 2, 4))
+    x = torch.zeros(0, 2, 4, requires_grad=True)
+    y = layer(x)
+    y.sum().backward()
+    assert (y.shape, x.grad.shape) == (top, x.shape)
+    assert not layer.weight.grad.any()
 
 
 def test_fan_of_transposed_weights() -> None:

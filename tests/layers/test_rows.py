@@ -77,6 +77,13 @@ def test_embed_refusals() -> None:
     refused("the top of shape [1048576, 4096] would have", lambda: Embed(4096, 3), (2**20,))
 
 
+def test_embed_of_no_index() -> None:
+    """Caffe builds for none only without bias, whose ones it cannot make; a built layer takes any number."""
+    refused("[2, 0] has no elements", lambda: Embed(4, 3), (2, 0))
+    assert Embed(4, 3, bias_term=False).build((2, 0)).top_shapes((2, 0)) == [(2, 0, 4)]
+    assert made(Embed(4, 3), torch.zeros(5))(torch.zeros(2, 0)).shape == (2, 0, 4)
+
+
 # ---- BatchReindex
 
 
@@ -94,7 +101,7 @@ def test_batch_reindex_to_nothing() -> None:
     assert BatchReindex()(values(3, 2), torch.empty(0)).shape == (0, 2)
 
 
-@pytest.mark.parametrize("bad", [3.0, -1.0])
+@pytest.mark.parametrize("bad", [3.0, -1.0, -0.5, math.nan])
 def test_batch_reindex_out_of_range(bad: float) -> None:
     with pytest.raises(NetError, match=rf"index {bad:g} at \[1\] .*accepted: 0 to 2; correct the indices"):
         BatchReindex()(values(3, 2), torch.tensor([0.0, bad]))
@@ -129,8 +136,11 @@ def test_filter_refusals() -> None:
     refused("makes 2 top(s) from 1 bottom(s)", Filter, (4, 2), (4,), num_tops=2)
     refused("the selector (the last bottom) has shape [4, 2]", Filter, (4, 2), (4, 2))
     refused("the selector (the last bottom) has shape []", Filter, (4, 2), ())
+    refused("the selector (the last bottom) has shape [4, 1, 1, 1, 1]", Filter, (4, 2), (4, 1, 1, 1, 1))
     refused("bottom 0 has shape [4, 2], the selector (the last bottom) has [3]", Filter, (4, 2), (3,))
     refused("bottom 0 has shape []", Filter, (), (3,))
+    refused("the bottom of shape [0] has no elements", Filter, (0, 2), (0,))
+    assert made(Filter(), values(3, 2), torch.ones(3))(torch.zeros(0, 2), torch.zeros(0))[0].shape == (0, 2)
 
 
 FILTERED = """
