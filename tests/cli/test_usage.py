@@ -146,6 +146,8 @@ def test_allow_python(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder.path / "twice_layer.py").write_text(TWICE)
     python = '"Python" bottom: "conv" top: "p" python_param { module: "twice_layer" layer: "Twice" }'
     folder.edit("net.prototxt", '"ReLU" bottom: "conv" top: "conv"', python)
+    folder.edit("net.prototxt", '"Dropout" bottom: "conv" top: "conv"', '"Dropout" bottom: "p" top: "p"')
+    folder.edit("net.prototxt", '"InnerProduct" bottom: "conv"', '"InnerProduct" bottom: "p"')
     assert "--allow-python twice_layer" in folder.refused("train solver.prototxt")
     assert folder.run("train solver.prototxt --allow-python twice_layer").status == 0
     assert "layer 'relu' (Python)" in folder.refused("export net.prototxt --allow-python twice_layer -o z.onnx")
