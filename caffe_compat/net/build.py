@@ -16,6 +16,7 @@ from caffe_compat.layers.create import create_layer
 from caffe_compat.layers.data import SourceLayer
 from caffe_compat.layers.limits import check_blob
 from caffe_compat.layers.source import open_source
+from caffe_compat.net.given import check_given
 from caffe_compat.net.gradients import check_propagate_down, cut_gradients, freeze_blobs
 from caffe_compat.net.inplace import allow_inplace
 from caffe_compat.net.losses import set_loss_weights, weigh_read_losses
@@ -49,6 +50,7 @@ def build_nodes(document: Document, state: NetState, seed: int) -> Built:
             wiring.connect(node.name, node.bottoms, node.tops, node.layer.allows_inplace, param.loss_weight)
             _open(node, seed + len(nodes), document)
             _set_up(node, shapes)
+            check_given(node)
             set_loss_weights(node)
             check_param_specs(node)
         nodes.append(node)

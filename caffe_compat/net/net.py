@@ -15,6 +15,7 @@ from caffe_compat.layers.source import Source
 from caffe_compat.net.build import build_nodes
 from caffe_compat.net.feed import checked_device, fed
 from caffe_compat.net.fuse import fuse
+from caffe_compat.net.given import set_given
 from caffe_compat.net.node import Node
 from caffe_compat.net.running import run_nodes
 from caffe_compat.net.sharing import LearnableParam, bind_shared
@@ -177,6 +178,7 @@ class Net(nn.Module):
         generator = torch.default_generator if seed is None else torch.Generator().manual_seed(seed)
         for node in self.nodes:
             node.layer.materialize(generator, device)
+            set_given(node)
             if isinstance(node.layer, SourceLayer):
                 node.layer.device = device
 
