@@ -21,6 +21,7 @@ class ReLU(Layer):
 
     Bottom: x, any shape. Top: y, the same shape; may be the bottom (in place).
     ``negative_slope`` (default 0). The gradient at x = 0 is the slope, also where that is negative or above 1.
+    Differs from Caffe: in place with a slope below 0, the gradient is that of the values before they are overwritten.
     """
 
     autocasts = True

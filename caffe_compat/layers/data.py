@@ -22,6 +22,7 @@ class Input(Layer):
     until it is fed.
 
     ``shape`` (repeated; default none). Refused: another number of shapes than 0, 1 or the number of tops.
+    Differs from Caffe: a dim above 2^31 - 1 is refused; there its lowest 32 bits count.
     """
 
     blocks = ("input_param",)

@@ -50,6 +50,7 @@ class MVN(Layer):
     Refused: more than 4 axes, images without pixels.
     Differs from torch: instance_norm adds eps to the variance. The gradient is
     (dy - mean(dy) - y mean(y dy)) / (std + eps), which is the derivative only as far as eps is small beside std.
+    Differs from Caffe: in place, with normalize_variance, the gradient is that of values with a blob of their own.
     """
 
     blocks = ("mvn_param",)

@@ -24,6 +24,8 @@ class Parameter(Layer):
 
     ``shape { dim: .. }`` (default: no dims, a scalar).
     Refused: negative dims, more than 32 axes or 2^31 - 1 elements, a shape without elements.
+    Differs from Caffe: with iter_size above 1 the gradients of all passes add up (there the last one's counts alone),
+    and a layer that works in place on y leaves the blob alone.
     """
 
     blocks = ("parameter_param",)
