@@ -28,7 +28,7 @@ def read_image_list(path: Path, prefixes: Sequence[str] = ()) -> ImageList:
     ends in so many labels. Raises DataError, naming the line.
     """
     try:
-        lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        lines = path.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
     except OSError as error:
         raise DataError(f"the list {path} cannot be read: {error}; give a text file, a line for each image") from error
     numbered = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
