@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from caffe_compat.cli.options import at_least, tell_notes
+from caffe_compat.cli.options import at_least, tell_backend, tell_notes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name in ("resize_width", "resize_height"):
         parser.add_argument(*_names(name), type=at_least(0), default=0, metavar="N", help="pixels; default: kept")
     parser.add_argument(*_names("encode_type"), default="", metavar="TYPE", help="png, jpg, ...: store them so")
-    parser.add_argument(*_names("backend"), default="lmdb", help="as Caffe's; lmdb only")
+    parser.add_argument(*_names("backend"), default="lmdb", choices=("lmdb", "leveldb"),
+                        help="Caffe's flag; an LMDB is written in any case")  # fmt: skip
     parser.add_argument("--seed", type=at_least(0), default=1, help="of the order with --shuffle; default %(default)s")
     parser.add_argument("--skip-damaged", action="store_true", help="leave out images that cannot be read")
     parser.add_argument("--overwrite", action="store_true", help="replace the data base that is there")
@@ -37,10 +38,11 @@ def run(args: argparse.Namespace) -> int:
     done = convert_imageset(
         args.root, args.list, args.out, gray=args.gray, shuffle=args.shuffle, resize_width=args.resize_width,
         resize_height=args.resize_height, encoded=args.encoded, encode_type=args.encode_type,
-        check_size=args.check_size, backend=args.backend, seed=args.seed, overwrite=args.overwrite,
+        check_size=args.check_size, seed=args.seed, overwrite=args.overwrite,
         skip_damaged=args.skip_damaged, progress=_progress if sys.stderr.isatty() else None,
     )  # fmt: skip
     tell_notes(done.skipped)
+    tell_backend(args.backend, args.out)
     print(f"{args.out}: processed {done.records} files" + (f", left out {len(done.skipped)}" if done.skipped else ""))
     return 0
 

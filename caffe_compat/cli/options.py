@@ -182,6 +182,16 @@ def tell_notes(notes: Iterable[str]) -> None:
         print(f"caffe-compat: note: {note}", file=sys.stderr)
 
 
+def tell_backend(backend: str, *written: str) -> None:
+    """What became of Caffe's wish for another kind of data base than is written here."""
+    if backend != "lmdb":
+        tell_notes(
+            f"{path} is an LMDB, not a {backend}: Data layers here read it whatever their backend says; Caffe needs "
+            "backend: LMDB"
+            for path in written
+        )
+
+
 def existing(path: str) -> str:
     """A file that must exist. Raises CaffeCompatError."""
     if not os.path.exists(path):

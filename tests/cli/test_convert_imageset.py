@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from caffe_compat.api import load_net
 from caffe_compat.cli import main
 from caffe_compat.data.lmdb_read import Database
 from caffe_compat.proto import pb
+from caffe_compat.weights import save_caffemodel
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "data" / "files" / "databases"
 
@@ -56,6 +58,24 @@ def test_flags_in_every_form() -> None:
     assert all(pb.Datum.FromString(value).data.startswith(b"\xff\xd8") for _, value in datums("b_db"))
     assert main(["convert-imageset", "--gray=1", "-noshuffle", "--nocheck_size", "img/", "list.txt", "c_db"]) == 0
     assert [pb.Datum.FromString(value).channels for _, value in datums("c_db")] == [1] * 4
+
+
+def test_leveldb_is_written_as_lmdb(capsys: pytest.CaptureFixture[str]) -> None:
+    """An old script runs unchanged: Data layers look at what is there, whatever ``backend`` says."""
+    assert main(["convert_imageset", "-backend=leveldb", "img/", "list.txt", "a_db"]) == 0
+    assert "note: a_db is an LMDB, not a leveldb" in capsys.readouterr().err
+    layer = 'layer { name: "d" type: "Data" top: "d" data_param { source: "a_db" batch_size: 4 backend: LEVELDB } }'
+    assert tuple(load_net(layer)()["d"].shape) == (4, 3, 6, 5)
+    with pytest.raises(SystemExit):
+        main(["convert_imageset", "-backend=rocksdb", "img/", "list.txt", "b_db"])
+    assert "invalid choice: 'rocksdb'" in capsys.readouterr().err
+    assert not Path("b_db").exists()
+    Path("net.prototxt").write_text(layer + '\nlayer { name: "fc" type: "InnerProduct" bottom: "d" top: "fc" '
+                                    "inner_product_param { num_output: 2 } }")  # fmt: skip
+    save_caffemodel(load_net("net.prototxt"), "w.caffemodel")
+    assert main(["extract_features", "w.caffemodel", "net.prototxt", "fc", "f_db", "1", "leveldb"]) == 0
+    assert "note: f_db is an LMDB, not a leveldb" in capsys.readouterr().err
+    assert len(datums("f_db")) == 4
 
 
 def test_damaged_images(capsys: pytest.CaptureFixture[str]) -> None:
