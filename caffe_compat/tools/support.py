@@ -34,7 +34,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Row:
-    """One layer type. ``origin``: "Caffe", a fork's name, or "caffe_compat". ``room``: the file of its class.
+    """One layer type. ``origin``: "Caffe", a fork's name, "caffe_compat", "your own". ``room``: the file of its class.
 
     ``deviations``: where it differs from Caffe on purpose.
     """
@@ -70,6 +70,8 @@ def support_row(name: str) -> Row:
 
 def origin(name: str) -> str:
     """Where a type comes from."""
+    if name in LAYERS and not LAYERS[name].__module__.startswith("caffe_compat."):
+        return "your own"
     if name in BVLC:
         return "Caffe"
     return next((fork for fork, types in FORKS.items() if name in types), OURS)

@@ -89,6 +89,12 @@ def test_a_file_and_what_lies_beside_it(own: Folder) -> None:
     assert own.run(f"evaluate out.onnx net.prototxt {code}").status == 0
 
 
+def test_its_page(own: Folder) -> None:
+    page = own.run("layers MyScale --import my_layers.py").out
+    assert page.startswith("MyScale (my_layers, of your own)\n\ny = alpha * x.")
+    assert re.search(r"my_scale_param.alpha +double, default 0.5", page)
+
+
 def test_without_it_no_code_runs(own: Folder) -> None:
     message = own.refused("summary net.prototxt")
     assert "unknown layer type 'MyScale'" in message
