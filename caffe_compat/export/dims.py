@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from caffe_compat.errors import ExportError, NetError
 from caffe_compat.export.graph import Dims
 from caffe_compat.layers.base import Shape
-from caffe_compat.layers.data import SourceLayer
+from caffe_compat.layers.source_layer import SourceLayer
 from caffe_compat.net import Net, Node
 
 BATCH = "N"

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from caffe_compat.layers.data import SourceLayer
 from caffe_compat.layers.source import Source
+from caffe_compat.layers.source_layer import SourceLayer
 from caffe_compat.net import Net
 
 

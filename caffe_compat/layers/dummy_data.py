@@ -10,8 +10,8 @@ from torch import Tensor
 from caffe_compat.errors import CannotLower, NetError
 from caffe_compat.layers.arity import AtLeast, Exactly
 from caffe_compat.layers.base import Layer, Shape
-from caffe_compat.layers.data import check_dims, once_or_per_top, per_top
 from caffe_compat.layers.fillers import Filler
+from caffe_compat.layers.input import check_dims, once_or_per_top, per_top
 from caffe_compat.layers.registry import register_layer
 
 if TYPE_CHECKING:

@@ -74,7 +74,7 @@ def layer_class(type_name: str) -> type[Layer]:
         return LAYERS[type_name]
     near = near_types(type_name)
     hint = f"did you mean {' or '.join(near)}?" if near else (
-        "register a class of your own with caffe_compat.register_layer"
+        "a class of your own is made known by caffe_compat.register_layer, and to a command by --import FILE.py"
     )
     raise NetError(f"unknown layer type '{type_name}'; {hint} (known types: {', '.join(sorted(LAYERS))})")
 

@@ -13,9 +13,9 @@ from typing import Any
 from caffe_compat.errors import NetError
 from caffe_compat.layers.base import Shape
 from caffe_compat.layers.create import create_layer
-from caffe_compat.layers.data import SourceLayer
 from caffe_compat.layers.limits import check_blob
 from caffe_compat.layers.source import open_source
+from caffe_compat.layers.source_layer import SourceLayer
 from caffe_compat.net.given import check_given
 from caffe_compat.net.gradients import check_propagate_down, cut_gradients, freeze_blobs
 from caffe_compat.net.inplace import allow_inplace

@@ -30,7 +30,20 @@ def fed(
         raise NetError(f"input(s) missing: {', '.join(missing)}; the net takes {_shapes(nodes, inputs)}")
     if unknown := [name for name in blobs if name not in inputs]:
         raise NetError(f"unknown input(s): {', '.join(unknown)}; the net takes {_shapes(nodes, inputs)}")
+    _check_memory([name for name, blob in blobs.items() if not blob.numel()], nodes)
     return blobs
+
+
+def _check_memory(empty: Sequence[str], nodes: Sequence[Node]) -> None:
+    """A blob of Caffe has memory once it has held a value: an empty batch passes where the prototxt's holds some."""
+    for node in nodes if empty else ():
+        for name, shape in zip(node.tops, node.top_shapes, strict=True):
+            if name in empty and not node.bottoms and 0 in shape:
+                raise NetError(
+                    f"layer '{node.name}' ({node.type}), {node.where}: the prototxt gives the input '{name}' the shape "
+                    f"{list(shape)}, which holds no value, and so does what was fed; Caffe stops in such a pass. Give "
+                    "it sizes of 1 or more: an empty batch may be fed then"
+                )
 
 
 def _from_array(name: str, array: Any, nodes: Sequence[Node]) -> Tensor:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from caffe_compat.errors import NetError
 from caffe_compat.layers.base import Layer, Shape
-from caffe_compat.layers.data import SourceLayer
 from caffe_compat.layers.source import Source
+from caffe_compat.layers.source_layer import SourceLayer
 from caffe_compat.net.build import build_nodes
 from caffe_compat.net.feed import checked_device, fed
 from caffe_compat.net.fuse import fuse

@@ -34,8 +34,11 @@ def pool() -> Any:
     text = Path(__file__).with_name("caffe.proto").read_text("utf-8")
     made.AddSerializedFile(parse_schema(text).SerializeToString())
     for message in made.FindFileByName(FILE).message_types_by_name.values():
-        class_of(message)
+        _classes.append(class_of(message))
     return made
+
+
+_classes: list[Any] = []  # protobuf makes a class anew, with another __module__, when nothing holds it
 
 
 def descriptor(name: str) -> Any:

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from caffe_compat.data.staging import StagedSource
 from caffe_compat.errors import SolverError
-from caffe_compat.layers.data import SourceLayer
 from caffe_compat.layers.source import SharedSource, Source
+from caffe_compat.layers.source_layer import SourceLayer
 from caffe_compat.net import Net
 from caffe_compat.solver.distributed import Ranks
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from caffe_compat.layers.data import SourceLayer
 from caffe_compat.layers.recurrent import Recurrent
 from caffe_compat.layers.source import open_source
+from caffe_compat.layers.source_layer import SourceLayer
 from caffe_compat.net import Net
 from caffe_compat.proto import is_repeated, pb
 from caffe_compat.solver.distributed import Ranks

@@ -23,7 +23,7 @@ _MODULES = {
     "combination": "argmax concat crop eltwise reduction reshape rows split tile",
     "recurrent": "lstm lstm_unit rnn",
     "losses": "accuracy",
-    "data": "data dummy_data hdf5_output image_data parameter window_data",
+    "data": "data dummy_data hdf5_data hdf5_output image_data input memory_data parameter window_data",
     "other": "python_layer",
 }
 _FAMILY = {module: family for family, modules in _MODULES.items() for module in modules.split()}

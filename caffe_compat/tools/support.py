@@ -11,7 +11,7 @@ from pathlib import Path
 
 from caffe_compat.errors import NetError
 from caffe_compat.layers import LAYERS, Layer
-from caffe_compat.layers.data import SourceLayer
+from caffe_compat.layers.source_layer import SourceLayer
 from caffe_compat.tools.docstrings import describe
 from caffe_compat.tools.known_types import BVLC, FORKS, NOT_BUILT, REASONS
 

@@ -242,3 +242,14 @@ def test_numpy_arrays_are_taken_as_float32() -> None:
     expected = made(data=DATA, label=LABELS)
     found = made(data=DATA.double().numpy(), label=LABELS.numpy().astype("int64"))
     assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_an_empty_batch_passes_where_the_prototxt_has_a_row() -> None:
+    """As in Caffe, whose blobs keep the memory that they once had."""
+    text = 'layer { name: "in" type: "Input" top: "x" input_param { shape { dim: ROWS dim: 3 } } }\n'
+    text += 'layer { name: "relu" type: "ReLU" bottom: "x" top: "y" }'
+    assert load_net(text.replace("ROWS", "2"))(torch.zeros(0, 3))["y"].shape == (0, 3)
+    made = load_net(text.replace("ROWS", "0"))
+    assert made(torch.ones(1, 3))["y"].shape == (1, 3)
+    with pytest.raises(NetError, match=r"layer 'in' \(Input\), <text>:1:1: .* 'x' the shape \[0, 3\].* sizes of 1 or"):
+        made(torch.zeros(0, 3))
