@@ -50,7 +50,8 @@ class _Graph:
                 return None
             gamma, beta, mean, variance = (np.float64(constant) for constant in constants)
             eps = next((a.f for a in node.attribute if a.name == "epsilon"), 1e-5)
-            scale = gamma / np.sqrt(variance + eps)
+            with np.errstate(invalid="ignore", divide="ignore"):  # a variance below -eps gives NaN, as the layer does
+                scale = gamma / np.sqrt(variance + eps)
             return scale, beta - mean * scale
         if node.op_type in ("Mul", "Add") and node.input[0] == conv.output[0]:
             values = self.per_channel(node.input[1], channels)

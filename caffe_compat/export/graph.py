@@ -78,7 +78,8 @@ class GraphBuilder:
 
     def const(self, value: Any, dtype: str = "float32") -> Value:
         """An initializer with the value of an array, list or number; equal constants are stored once."""
-        array = np.ascontiguousarray(value, dtype=dtype).reshape(np.shape(value))
+        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, as it is in torch
+            array = np.ascontiguousarray(value, dtype=dtype).reshape(np.shape(value))
         key = (str(array.dtype), array.shape, array.tobytes())
         if key not in self._constants:
             name = self.unique(self._here("const"))

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from caffe_compat.layers.base import Layer
+from caffe_compat.layers.overwritten import overwritten
 from caffe_compat.layers.registry import register_layer
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class ReLU(Layer):
 
     Bottom: x, any shape. Top: y, the same shape; may be the bottom (in place).
     ``negative_slope`` (default 0). The gradient at x = 0 is the slope, also where that is negative or above 1.
-    Differs from Caffe: in place with a slope below 0, the gradient is that of the values before they are overwritten.
+    In place with a slope below 0, the gradient goes by the sign of y, as in Caffe, which finds y where x was.
     """
 
     autocasts = True
@@ -35,7 +36,12 @@ class ReLU(Layer):
     def forward(self, x: Tensor) -> Tensor:
         if self.negative_slope == 0:
             return torch.relu_(x) if self.inplace else torch.relu(x)
-        return F.leaky_relu(x, self.negative_slope, inplace=self.inplace and self.negative_slope > 0)
+        if self.overwrites and self.negative_slope < 0:
+            return overwritten(x, self._leaky, lambda y: torch.where(y > 0, 1.0, self.negative_slope).to(y.dtype))
+        return self._leaky(x, self.inplace and self.negative_slope > 0)
+
+    def _leaky(self, x: Tensor, inplace: bool = False) -> Tensor:
+        return F.leaky_relu(x, self.negative_slope, inplace)
 
     def lower(self, g: GraphBuilder, x: Value) -> Value:
         return g.op("LeakyRelu", x, alpha=self.negative_slope) if self.negative_slope else g.op("Relu", x)
@@ -46,7 +52,8 @@ class ELU(Layer):
     """y = x for x > 0, alpha * (exp(x) - 1) otherwise
 
     Bottom: x, any shape. Top: y, the same shape; may be the bottom (in place).
-    ``alpha`` (default 1), which is also the gradient at x = 0.
+    ``alpha`` (default 1), which is also the gradient at x = 0. In place with an alpha below 0, the gradient goes by
+    the sign of y, as in Caffe, which finds y where x was.
     """
 
     blocks = ("elu_param",)
@@ -57,6 +64,11 @@ class ELU(Layer):
         self.alpha = alpha
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.overwrites and self.alpha < 0:
+            return overwritten(x, self._elu, lambda y: torch.where(y > 0, 1.0, y + self.alpha))
+        return self._elu(x)
+
+    def _elu(self, x: Tensor) -> Tensor:
         below = torch.exp(torch.clamp(x, max=0)) - 1  # not expm1, as torch's: near zero Caffe's has float32's grain
         return torch.where(x > 0, x, below * self.alpha)
 

@@ -43,7 +43,8 @@ class Layer(nn.Module):
     whole_backward: ClassVar[bool] = False
     """Its backward pass gives all of its blobs a gradient, those with ``lr_mult: 0`` too."""
     runs_inplace: ClassVar[bool] = False
-    """``forward`` heeds ``self.inplace`` and may then overwrite bottom 0."""
+    """``forward`` heeds ``self.inplace`` and may then overwrite bottom 0. (``self.overwrites`` says that the prototxt
+    gives the top the bottom's name: Caffe's backward pass then finds the top in the bottom.)"""
     allows_inplace: ClassVar[bool] = True
     """The top may have its bottom's name; Caffe refuses that for layers that only change the shape."""
     saves_top: ClassVar[bool] = True
@@ -63,6 +64,7 @@ class Layer(nn.Module):
         super().__init__()
         self.num_tops = 1
         self.inplace = False
+        self.overwrites = False
         self._fillers: dict[str, Filler] = {}
 
     # ---- building

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from caffe_compat.errors import NetError
 from caffe_compat.layers.base import Layer
+from caffe_compat.layers.overwritten import overwritten
 from caffe_compat.layers.registry import register_layer
 
 if TYPE_CHECKING:
@@ -41,14 +42,16 @@ class BNLL(Layer):
     """y = log(1 + exp(x)), the binomial negative log likelihood
 
     Bottom: x, any shape. Top: y, the same shape; may be the bottom (in place).
-    Differs from torch: softplus is x from 20 on, which is not exact in float64; here from 50 on. Differs from Caffe:
-    in place, the gradient is that of the values before they are overwritten.
+    In place, the gradient is sigmoid(y), as in Caffe, which finds y where x was.
+    Differs from torch: softplus is x from 20 on, which is not exact in float64; here from 50 on.
     """
 
     saves_top = False  # the backward pass reads the bottom
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.softplus(x, threshold=LARGEST_EXPONENT)
+        if self.overwrites:
+            return overwritten(x, _softplus, torch.sigmoid)
+        return _softplus(x)
 
     def lower(self, g: GraphBuilder, x: Value) -> Value:
         return g.op("Softplus", x)
@@ -59,10 +62,11 @@ class Clip(Layer):
     """y = max(min, min(x, max)), with the bounds ``min`` and ``max``
 
     Bottom: x, any shape. Top: y, the same shape; may be the bottom (in place).
-    ``min``, ``max`` (both required). The gradient passes where min <= x <= max, at the bounds too.
+    ``min``, ``max`` (both required). The gradient passes where min <= x <= max, at the bounds too. In place, it passes
+    everywhere, as in Caffe, which finds y where x was.
     Refused: a bound that is not given. Differs from torch: where min is above max, y is min everywhere (clamp takes
     max). Differs from Caffe: NaN stays NaN, there it becomes min; without any clip_param, which Caffe takes as
-    bounds of 0, the layer is refused; in place, the gradient is that of the values before they are overwritten.
+    bounds of 0, the layer is refused.
     """
 
     blocks = ("clip_param",)
@@ -77,6 +81,11 @@ class Clip(Layer):
         self.max = max
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.overwrites:
+            return overwritten(x, self._clipped, lambda y: ((y >= self.min) & (y <= self.max)).to(y.dtype))
+        return self._clipped(x)
+
+    def _clipped(self, x: Tensor) -> Tensor:
         if self.min <= self.max:
             return torch.clamp(x, self.min, self.max)
         return x.clamp(max=self.max).clamp(min=self.min)
@@ -132,3 +141,7 @@ class Threshold(Layer):
 
     def lower(self, g: GraphBuilder, x: Value) -> Value:
         return g.cast(g.op("Greater", x, g.const(self.threshold)), "float32")
+
+
+def _softplus(x: Tensor) -> Tensor:
+    return F.softplus(x, threshold=LARGEST_EXPONENT)

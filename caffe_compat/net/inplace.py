@@ -11,10 +11,11 @@ from caffe_compat.net.node import Node
 
 
 def allow_inplace(nodes: list[Node]) -> None:
-    """Set ``layer.inplace`` where it is safe."""
+    """Set ``layer.overwrites`` where top 0 is bottom 0, and ``layer.inplace`` where that is safe to be done."""
     makers: dict[str, Node] = {}
     for node in nodes:
-        if node.layer.runs_inplace and node.bottoms[0] == node.tops[0]:
+        node.layer.overwrites = node.bottoms[:1] == node.tops[:1] and bool(node.tops)
+        if node.layer.runs_inplace and node.layer.overwrites:
             maker = makers[node.bottoms[0]]
             node.layer.inplace = not maker.layer.saves_top and not maker.is_loss
         for top in node.tops:
