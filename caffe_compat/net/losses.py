@@ -16,7 +16,10 @@ from caffe_compat.net.node import Node
 
 
 def set_loss_weights(node: Node) -> None:
-    """Fill ``node.loss_weights``, one per top. Raises NetError when the prototxt gives another number of them."""
+    """Fill ``node.loss_weights``, one per top.
+
+    Raises NetError when the prototxt gives another number of them, or one to a top without values.
+    """
     given = list(node.param.loss_weight)
     if not given and node.layer.is_loss:
         rest = len(node.tops) - 1
@@ -27,6 +30,12 @@ def set_loss_weights(node: Node) -> None:
             f"loss_weight is given {len(given)} time(s) for {len(node.tops)} top(s); accepted: none, or one per top "
             f"(for a loss with further tops: {all_of_them})"
         )
+    for name, shape, weight in zip(node.tops, node.top_shapes, given, strict=False):
+        if weight and 0 in shape:
+            raise NetError(
+                f"top '{name}' has a loss weight, but its shape {list(shape)} holds no value to be a loss; give the "
+                "net's inputs sizes of 1 or more"
+            )
     node.loss_weights = given or [0.0] * len(node.tops)
     node.gradient_weights = list(node.loss_weights)
 

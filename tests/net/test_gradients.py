@@ -220,3 +220,9 @@ def test_force_backward_asks_also_where_there_is_none() -> None:
     checked(SCORES, LOSS, force=True)
     with pytest.raises(NetError, match=r"layer 'acc' .*because of force_backward; the layer has none; accepted: no"):
         checked(SCORES, LOSS, accuracy, force=True)
+
+
+def test_a_loss_without_values_is_refused() -> None:
+    text = layer("relu", "ReLU", "data", "relu", "loss_weight: 1")
+    with pytest.raises(NetError, match=r"layer 'relu' .* top 'relu' has a loss weight, but its shape \[0, 3\] holds no"):
+        build(source(sizes=(0, 3)) + text)
