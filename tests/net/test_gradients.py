@@ -224,5 +224,5 @@ def test_force_backward_asks_also_where_there_is_none() -> None:
 
 def test_a_loss_without_values_is_refused() -> None:
     text = layer("relu", "ReLU", "data", "relu", "loss_weight: 1")
-    with pytest.raises(NetError, match=r"layer 'relu' .* top 'relu' has a loss weight, but its shape \[0, 3\] holds no"):
+    with pytest.raises(NetError, match=r"layer 'relu' .* top 'relu' has a loss weight, but its shape \[0, 3\] holds"):
         build(source(sizes=(0, 3)) + text)
