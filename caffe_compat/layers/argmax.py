@@ -37,7 +37,7 @@ class ArgMax(Layer):
 
     blocks = ("argmax_param",)
     constant_bottoms = (0,)
-    saves_top = False
+    saves_top = True  # the top is a view that torch made without a gradient
     train_note = "a position: no gradient passes"
 
     def __init__(self, out_max_val: bool = False, top_k: int = 1, axis: int | None = None) -> None:

@@ -25,6 +25,10 @@ def inputs(*shapes: tuple[int, ...]) -> str:
 
 
 NETS = {
+    "in place on positions, which have no gradient": "# phase: TRAIN\n"
+    + inputs((2, 3))
+    + '\nlayer { name: "a" type: "ArgMax" bottom: "b0" top: "t" }\n'
+    'layer { name: "b" type: "Bias" bottom: "t" top: "t" }',
     "folding into a convolution without a bias": inputs((2, 3, 5, 4))
     + 'layer { name: "c" type: "Convolution" bottom: "b0" top: "c" convolution_param { num_output: 2 kernel_size: 2 '
     "bias_term: false } }\n"
