@@ -114,7 +114,10 @@ class Layer(nn.Module):
         return [getattr(self, name) for name in self._fillers]
 
     def materialize(self, generator: torch.Generator | None = None, device: str | torch.device = "cpu") -> None:
-        """Give every blob that still lies on the meta device memory and the values of its filler."""
+        """Give every blob that still lies on the meta device memory and the values of its filler.
+
+        Buffers that are no blobs go to ``device``, too.
+        """
         generator = generator or torch.default_generator
         for name, filler in self._fillers.items():
             blob = getattr(self, name)
@@ -127,6 +130,9 @@ class Layer(nn.Module):
                 self._parameters[name] = nn.Parameter(values, requires_grad=blob.requires_grad)
             else:
                 self._buffers[name] = values
+        for name, buffer in self._buffers.items():
+            if buffer is not None and name not in self._fillers and not buffer.is_meta:
+                self._buffers[name] = buffer.to(device)
 
     def build(self, *bottom_shapes: Shape) -> Layer:
         """``setup`` and ``materialize`` in one: for use without a net."""

@@ -32,6 +32,7 @@ class DummyData(Layer):
     blocks = ("dummy_data_param",)
     bottoms, tops = Exactly(0), AtLeast(1)
     export_note = "constant fillers only; random values are new on every pass"
+    _place: Tensor
 
     def __init__(
         self,
@@ -85,13 +86,9 @@ class DummyData(Layer):
         kept = self._constant.get(index)
         if kept is not None and (kept.device, kept.dtype) == (device, dtype):
             return kept
-        values = torch.empty(shape)
+        values = torch.empty(shape, pin_memory=device.type == "cuda")  # else the copy would wait for the GPU
         filler.fill(values, torch.default_generator)
         values = values.to(device, dtype, non_blocking=True)
         if filler.type == "constant":
             self._constant[index] = values
         return values
-
-    def materialize(self, generator: torch.Generator | None = None, device: str | torch.device = "cpu") -> None:
-        super().materialize(generator, device)
-        self._place = torch.empty(0, device=device)

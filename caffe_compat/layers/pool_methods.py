@@ -104,7 +104,14 @@ def average_pool(x: Tensor, grid: Grid) -> Tensor:
     if torch_agrees(grid):
         return F.avg_pool2d(x, grid.kernel, grid.stride, grid.pad, ceil_mode=grid.ceil)
     total = F.avg_pool2d(_padded(x, grid, 0), grid.kernel, grid.stride, divisor_override=1)
-    return total / (x.new_tensor(grid.rows.extents)[:, None] * x.new_tensor(grid.columns.extents))
+    rows, columns = (_extents(x, windows) for windows in (grid.rows, grid.columns))
+    return total / (rows[:, None] * columns)
+
+
+def _extents(x: Tensor, windows: Window) -> Tensor:
+    """``windows.extents``, counted where x lies: numbers of the host would have to be sent to a GPU in every pass."""
+    starts = torch.arange(windows.number, device=x.device) * windows.stride
+    return (starts + windows.kernel).clamp(max=windows.size + 2 * windows.pad) - starts
 
 
 def lower_average(g: GraphBuilder, x: Value, grid: Grid) -> Value:

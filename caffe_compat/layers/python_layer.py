@@ -125,7 +125,6 @@ class Python(Layer):
         super().materialize(generator, device)
         for i in fresh:
             self.blobs[i].data.copy_(torch.from_numpy(self.user.blobs[i].data))
-        self.place = self.place.to(device)
 
     # ---- mathematics
 
