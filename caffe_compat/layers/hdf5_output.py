@@ -32,6 +32,7 @@ class HDF5Output(Layer):
     blocks = ("hdf5_output_param",)
     bottoms, tops = Exactly(2), Exactly(0)
     constant_bottoms = (0, 1)
+    host_work = "writes a file"
     export_note = "writes a file; left out of the graph"
     train_note = "one pass only; say include { phase: TEST }"
 

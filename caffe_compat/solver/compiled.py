@@ -123,7 +123,8 @@ class _Graph:
                 f"blob '{changed[0]}' has shape {found}, the CUDA graph was made for {was}; accepted: batches of one "
                 "size; leave out --cuda-graphs"
             )
-        torch._foreach_copy_(list(self._inputs.values()), [blobs[name] for name in self._inputs])
+        if blobs:
+            torch._foreach_copy_(list(self._inputs.values()), [blobs[name] for name in self._inputs])
         self._graph.replay()
         outputs, loss = self._result
         return {name: blob.detach().clone() for name, blob in outputs.items()}, loss.clone()
@@ -143,9 +144,11 @@ class _Graph:
             for _ in range(_WARM_UP):
                 self._run(self._inputs)
         torch.cuda.current_stream().wait_stream(stream)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
+        graph = torch.cuda.CUDAGraph()
+        # thread_local: the threads that read ahead go on, and pin memory, which would break a capture of all threads
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             self._result = self._run(self._inputs)
+        self._graph = graph
         torch.cuda.set_rng_state(generator)
         for tensor, value in zip(changed, before, strict=True):
             tensor.copy_(value)
