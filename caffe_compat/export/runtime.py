@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import os
@@ -36,9 +37,16 @@ def open_session(
         options.intra_op_num_threads = _checked_threads(threads)
     providers = _providers(runtime, device)
     try:
-        return runtime.InferenceSession(model if isinstance(model, bytes) else name, options, providers=providers)
+        session = runtime.InferenceSession(model if isinstance(model, bytes) else name, options, providers=providers)
     except Exception as error:  # onnxruntime's own exceptions have no common base but this
         raise ExportError(_unreadable(name, error)) from error
+    if device.startswith("cuda") and "CUDAExecutionProvider" not in session.get_providers():  # it only warns of that
+        raise ExportError(
+            f"device is {device!r}, but onnxruntime {runtime.__version__} cannot load its CUDA part, for the reason "
+            "above; install the CUDA and cuDNN that it was built for, with: pip install onnxruntime-gpu[cuda,cudnn]; "
+            "or use device 'cpu'"
+        )
+    return session
 
 
 @functools.cache
@@ -69,8 +77,10 @@ def _providers(runtime: Any, device: str) -> list[Any]:
     if int(number or 0) >= gpu_count():
         raise ExportError(f"device is {device!r}, but this machine has {gpu_count()} GPU(s); use device 'cpu'")
     if hasattr(runtime, "preload_dlls"):
-        runtime.preload_dlls()
-    return [("CUDAExecutionProvider", {"device_id": int(number or 0)}), "CPUExecutionProvider"]
+        with contextlib.redirect_stdout(sys.stderr):
+            runtime.preload_dlls()  # it prints what it does not find
+    options = {"device_id": int(number or 0), "use_tf32": 0}  # float32 as on a CPU; by itself it takes TF32
+    return [("CUDAExecutionProvider", options), "CPUExecutionProvider"]
 
 
 def _onnxruntime() -> Any:

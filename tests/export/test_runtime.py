@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from caffe_compat import ExportError, load_net
@@ -49,6 +51,26 @@ def test_devices(model, monkeypatch):
     assert open_session(model, "auto").get_providers() == ["CPUExecutionProvider"]
     with pytest.raises(ExportError, match=r"0 GPU|has no CUDA"):
         open_session(model, "cuda")
+
+
+def test_a_gpu_that_onnxruntime_cannot_use_is_told(model, monkeypatch, capfd):
+    """It lists CUDA, and runs on the CPU where its libraries are not there."""
+    monkeypatch.setattr(runtime, "gpu_count", lambda: 1)
+    original = runtime._onnxruntime().InferenceSession
+
+    def fall_back(content, options, providers):
+        return original(content, options, providers=["CPUExecutionProvider"])
+
+    fake = SimpleNamespace(
+        SessionOptions=runtime._onnxruntime().SessionOptions, InferenceSession=fall_back, __version__="9.9",
+        get_available_providers=lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"],
+        preload_dlls=lambda: print("Failed to load libcublas"),
+    )  # fmt: skip
+    monkeypatch.setattr(runtime, "_onnxruntime", lambda: fake)
+    with pytest.raises(ExportError, match=r"onnxruntime 9.9 cannot load its CUDA part.*onnxruntime-gpu\[cuda,cudnn\]"):
+        open_session(model, "cuda")
+    assert capfd.readouterr().out == ""
+    assert open_session(model, "auto").get_providers() == ["CPUExecutionProvider"]
 
 
 @pytest.mark.gpu
