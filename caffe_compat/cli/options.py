@@ -111,7 +111,7 @@ def add_device(parser: argparse.ArgumentParser, several: bool = False) -> None:
 
 
 def device(args: argparse.Namespace) -> str:
-    """The torch device that ``--gpu`` names; also sets the threads. Raises CaffeCompatError without a GPU."""
+    """The torch device that ``--gpu`` names. Sets threads, and a GPU to float32. Raises CaffeCompatError without one."""
     import torch
 
     if args.threads is not None:
@@ -122,6 +122,9 @@ def device(args: argparse.Namespace) -> str:
     if not args.gpu.isdecimal() or int(args.gpu) >= count:
         found = f"GPUs found: 0 to {count - 1}" if count else "no GPU was found"
         raise CaffeCompatError(f"--gpu {args.gpu}: {found}; accepted: one number; leave --gpu out for the CPU")
+    from caffe_compat.solver.precision import allow_tf32
+
+    allow_tf32(False)
     return f"cuda:{args.gpu}"
 
 
@@ -131,11 +134,11 @@ def devices(args: argparse.Namespace) -> list[str]:
         return [device(args)]
     import torch
 
-    from caffe_compat.tools.devices import gpus
+    from caffe_compat.tools.devices import gpu_ids
 
     if args.threads is not None:
         torch.set_num_threads(args.threads)
-    found = [f"cuda:{card['id']}" for card in gpus(args.gpu)]
+    found = [f"cuda:{index}" for index in gpu_ids(args.gpu)]
     if not found:
         raise CaffeCompatError(f"--gpu {args.gpu}: no GPU was found; leave --gpu out for the CPU")
     return found

@@ -45,7 +45,7 @@ class BatchSource(Source):
     CAFFE_COMPAT_WORKERS says, else half the cores, at most 8 and ``prefetch``. More workers than ``prefetch`` raise
     it to their number. Neither number changes a batch. With ``prefetch`` 0 the caller's own thread reads. The
     threads start at the first ``next``. What goes wrong in one is raised by that ``next`` which would have given the
-    batch, and again until ``seek``. Where CUDA is available the tensors are pinned.
+    batch, and again until ``seek``. In a process that uses CUDA the tensors are pinned.
     """
 
     def __init__(self, reader: BatchReader, prefetch: int, workers: int | None = None) -> None:
@@ -240,4 +240,4 @@ def _worker_count(workers: int | None, prefetch: int) -> int:
 
 def _tensors(arrays: tuple[np.ndarray, ...]) -> tuple[torch.Tensor, ...]:
     tensors = tuple(torch.from_numpy(array) for array in arrays)
-    return tuple(tensor.pin_memory() for tensor in tensors) if torch.cuda.is_available() else tensors
+    return tuple(tensor.pin_memory() for tensor in tensors) if torch.cuda.is_initialized() else tensors

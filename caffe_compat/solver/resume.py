@@ -56,7 +56,7 @@ def resume(message: Any, nets: Mapping[str, Net], seed: int, ranks: Ranks, devic
     mine = message if ranks.first else message.rank[ranks.index - 1]
     _remember(mine.memory, nets)
     torch.set_rng_state(_generator_state(mine.rng_state))
-    if mine.cuda_rng_state and torch.cuda.is_available():
+    if mine.cuda_rng_state and torch.cuda.is_initialized():
         torch.cuda.set_rng_state(_generator_state(mine.cuda_rng_state))
 
 
@@ -78,7 +78,7 @@ def reseed_sources(net: Net, seed: int) -> None:
 def _own_state(nets: Mapping[str, Net]) -> Any:
     """What each rank has of its own, as a RankState: random generators, and what layers remember."""
     message = pb.RankState(rng_state=torch.get_rng_state().numpy().tobytes())
-    if torch.cuda.is_available():
+    if torch.cuda.is_initialized():  # else nothing was drawn there, and asking would occupy a GPU
         message.cuda_rng_state = torch.cuda.get_rng_state().numpy().tobytes()
     for (net, layer), recurrent in _remembering(nets).items():
         for name, state in recurrent.memory.items():

@@ -23,7 +23,12 @@ def gpus(wanted: str = "all") -> list[dict[str, Any]]:
 
     Raises CaffeCompatError for a GPU that is not there.
     """
-    return [_gpu(index) for index in _indices(wanted, torch.cuda.device_count())]
+    return [_gpu(index) for index in gpu_ids(wanted)]
+
+
+def gpu_ids(wanted: str) -> list[int]:
+    """The numbers of the GPUs of ``wanted``, without a look at them, which would occupy each. Raises as ``gpus``."""
+    return _indices(wanted, torch.cuda.device_count())
 
 
 def no_gpu_reason() -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 
 from caffe_compat.data.prefetch import BatchSource
 from caffe_compat.errors import DataError
@@ -218,8 +219,17 @@ def test_the_interpreter_ends_without_close(end: str, status: int) -> None:
     assert (done.returncode, done.stdout) == (status, "closed\n")
 
 
+def test_a_process_without_cuda_does_not_begin_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pinning would: on a machine with a GPU a training on the CPU, or a forked process, has no business there."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", None)
+    with BatchSource(Counting(), 2) as source:
+        assert number(source) == 0
+
+
 @pytest.mark.gpu
 def test_batches_are_pinned() -> None:
+    torch.cuda.init()
     source = BatchSource(Counting(), 2)
     assert source.next()[0].is_pinned()
     source.close()

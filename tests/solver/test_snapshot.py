@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from caffe_compat.errors import SolverError
 from caffe_compat.proto import pb, read_binary
@@ -38,6 +39,19 @@ def test_continued_run_is_bit_equal(tmp_path: Path, kind: str, at: int) -> None:
     after = [row for row in whole.rows("train_loss", "lr", "testing") if row[1] >= at]
     assert continued.rows(*kinds)[-len(after) :] == whole.rows(*kinds)[-len(after) :]
     assert continued.rows("train_loss", "lr", "testing") == after
+
+
+def test_a_training_on_the_cpu_leaves_gpus_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked for its random generator, a GPU would be occupied; one that is busy or broken would end the training."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for name in ("get_rng_state", "set_rng_state", "_lazy_init"):
+        monkeypatch.setattr(torch.cuda, name, None)
+    path = make_experiment(tmp_path, max_iter=3)
+    Run(path).solver.solve()
+    state = read_binary("snap_iter_3.solverstate", "SolverState")
+    state.resume.cuda_rng_state = b"of a run on a GPU"
+    Path("snap_iter_3.solverstate").write_bytes(state.SerializeToString())
+    assert Run(path, snapshot="snap_iter_3.solverstate").solver.iter == 3
 
 
 def test_hdf5_snapshots_continue_bit_equal_too(tmp_path: Path) -> None:

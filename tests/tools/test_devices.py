@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from caffe_compat.cli.options import devices
 from caffe_compat.errors import CaffeCompatError
 from caffe_compat.tools.devices import as_text, cpu, gpus
 
@@ -38,3 +39,12 @@ def test_gpus_are_listed_and_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "compute capability:  9.0" in text
     with pytest.raises(CaffeCompatError, match="GPUs found: 0 to 2; accepted: numbers separated by commas, or all"):
         gpus("3")
+
+
+def test_a_training_chooses_its_gpus_without_a_look_at_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every look occupies a part of a GPU's memory for as long as the process lives, and each rank has one GPU."""
+    pretend(monkeypatch, 3)
+    for name in ("get_device_properties", "mem_get_info"):
+        monkeypatch.setattr(torch.cuda, name, None)
+    assert devices(SimpleNamespace(gpu="2,0", threads=None)) == ["cuda:2", "cuda:0"]
+    assert devices(SimpleNamespace(gpu="all", threads=None)) == ["cuda:0", "cuda:1", "cuda:2"]

@@ -90,7 +90,7 @@ def test_gpus_that_are_missing(gpu: str, monkeypatch: pytest.MonkeyPatch, capsys
 
 
 def test_several_gpus_start_as_many_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("caffe_compat.tools.devices.gpus", lambda wanted: [{"id": 0}, {"id": 1}])
+    monkeypatch.setattr("caffe_compat.tools.devices.gpu_ids", lambda wanted: [0, 1])
     started: list[tuple[list[str], int]] = []
 
     def start(command: list[str], count: int) -> int:
