@@ -41,9 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tensorboard", metavar="DIR", help="also write the log's numbers there, for TensorBoard")
     add_state(parser, phase=None)
     add_device(parser, several=True)
-    parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32", help="of convolutions, inner "
-                        "products and what lies between them; losses, statistics and updates stay fp32; fp16 scales "
-                        "the loss; default %(default)s")  # fmt: skip
+    parser.add_argument("--precision", choices=("fp32", "tf32", "bf16", "fp16"), default="fp32", help="of "
+                        "convolutions, inner products and what lies between them; losses, statistics and updates stay "
+                        "fp32; fp16 scales the loss; default %(default)s")  # fmt: skip
     parser.add_argument("--compile", action="store_true", help="run the train net with torch.compile, where it allows")
     parser.add_argument("--cuda-graphs", action="store_true", help="record an iteration's passes once and replay them: "
                         "on a GPU, batches of one size, no layers that work on the CPU")  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -12,12 +13,14 @@ from torch import Tensor
 from caffe_compat.errors import SolverError
 from caffe_compat.net import Net
 
-TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+TYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 FIRST_SCALE, GROWTH, BACKOFF, GROWTH_INTERVAL = 2.0**16, 2.0, 0.5, 2000
 
 
 class Precision:
-    """fp32, bf16 or fp16: the type in which layers that ``autocasts`` names compute; blobs and updates are float32.
+    """fp32, tf32, bf16 or fp16: the type in which layers that ``autocasts`` names compute; the rest is float32.
+
+    tf32: in float32, but a GPU may round the factors of convolutions and matrix products (``allow_tf32``).
 
     Losses, statistics of BatchNorm and all other layers are float32, too. The loss is multiplied by ``scale`` before
     the backward pass, and ``unscale`` divides the gradients: by NVIDIA Caffe's ``global_grad_scale`` (default 1). In
@@ -28,27 +31,30 @@ class Precision:
     def __init__(self, name: str, net: Net, device: torch.device) -> None:
         if name not in TYPES:
             raise SolverError(f"precision is {name!r}; accepted: {', '.join(TYPES)}")
-        if name == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
-            raise SolverError("precision is bf16, which this GPU does not compute; accepted: fp32, fp16")
+        if name == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported(False):
+            raise SolverError("precision is bf16, which this GPU does not compute; accepted: fp32, tf32, fp16")
         param = net.document.message
         given = float(param.global_grad_scale)
         if not 0 < given < float("inf"):
             place = net.document.where("global_grad_scale")
             raise SolverError(f"{place}: global_grad_scale is {given:g}; accepted: a number above 0")
         self.type, self.device = TYPES[name], device
+        if device.type == "cuda":
+            allow_tf32(name == "tf32")
         self.scale: float | Tensor = given
         if name == "fp16":
             first = given if param.HasField("global_grad_scale") else FIRST_SCALE
             self.scale = torch.tensor(first, device=device)
             self._age = torch.zeros((), dtype=torch.int32, device=device)  # updates since the scale last changed
-        if name != "fp32":
+        if self.type != torch.float32:
             _widen(net)
 
     def autocast(self) -> AbstractContextManager[None]:
         """What the forward pass runs in."""
         if self.type == torch.float32:
             return nullcontext()
-        return torch.autocast(self.device.type, self.type)
+        # without its cache of weights: what a layer without a gradient puts there, one with a gradient must not find
+        return torch.autocast(self.device.type, self.type, cache_enabled=False)
 
     def scaled(self, loss: Tensor) -> Tensor:
         """What the backward pass begins with."""
@@ -76,6 +82,17 @@ class Precision:
         if not isinstance(self.scale, float):
             self.scale.fill_(scale)
             self._age.fill_(age)
+
+
+def allow_tf32(allowed: bool) -> None:
+    """Whether a GPU may round the factors of float32's convolutions and matrix products to 11 bits: for the process.
+
+    Torch by itself allows it to convolutions, on GPUs from Ampere on, whose digits are then not Caffe's.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch 2.9 to 2.11 recommend another spelling, which torch 2.8 does not know
+        torch.backends.cudnn.allow_tf32 = allowed
+        torch.backends.cuda.matmul.allow_tf32 = allowed
 
 
 @contextmanager

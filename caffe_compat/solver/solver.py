@@ -40,17 +40,17 @@ class Solver:
     net's state. seed: instead of the file's random_seed. log: called with every ``log.Event``; default: prints
     Caffe's lines to stderr. strict: unknown fields of the files are errors. channels_last: how convolutions keep their
     blobs in memory, often faster; but torch's sums over such blobs round more coarsely on the CPU. precision: fp32,
-    bf16 or fp16 (``Precision``); compile, cuda_graphs: how the train net runs (``Passes``). ranks: processes that train
-    together (``Ranks``); each makes its own Solver.
+    tf32, bf16 or fp16 (``Precision``); compile, cuda_graphs: how the train net runs (``Passes``). ranks: processes
+    that train together (``Ranks``); each makes its own Solver.
 
     ``net``, ``test_nets``: the nets; the test nets use the train net's blobs. ``iter``: the number of updates done.
     ``feed``: gives the inputs of a train net with Input layers, called once per forward pass; ``test_feeds``: the same
     for test nets, by index. ``action``: asked after every iteration and in tests, may return "stop" or "snapshot".
     ``callbacks``: functions that are called with the solver after every iteration.
 
-    On one machine with one number of threads, two runs with one seed are equal bit for bit (the seed is given to
-    torch's global generator), and so is a run that is continued from a snapshot. Raises SolverError, PrototxtError,
-    NetError, DataError, WeightsError.
+    On the CPU of one machine with one number of threads, two runs with one seed are equal bit for bit (the seed is
+    given to torch's global generator), and so is a run that is continued from a snapshot. Raises SolverError,
+    PrototxtError, NetError, DataError, WeightsError.
     """
 
     def __init__(

@@ -92,6 +92,25 @@ def test_a_loss_that_autocasts_is_summed_in_float32() -> None:
     assert made.loss.dtype == torch.float32
 
 
+def test_a_layer_without_a_gradient_leaves_no_weights_to_one_with() -> None:
+    """Autocast keeps the weights that it has cast, in torch before 2.10 without a way back to the float32 ones."""
+    with Precision("bf16", net(), CPU).autocast():
+        assert not torch.is_autocast_cache_enabled()
+
+
+def test_float32_is_not_rounded_to_tf32_unless_asked_for() -> None:
+    flags = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = [flag.allow_tf32 for flag in flags]
+    try:
+        for name, allowed in (("tf32", True), ("fp32", False)):
+            precision = Precision(name, net(), torch.device("cuda"))
+            assert [flag.allow_tf32 for flag in flags] == [allowed, allowed]
+            assert precision.type == torch.float32
+    finally:
+        for flag, value in zip(flags, before, strict=True):
+            flag.allow_tf32 = value
+
+
 # ---- the scale of the loss
 
 
@@ -124,7 +143,7 @@ def test_the_scale_is_multiplied_in_and_divided_out() -> None:
 
 
 def test_refusals() -> None:
-    with pytest.raises(SolverError, match="precision is 'fp8'; accepted: fp32, bf16, fp16"):
+    with pytest.raises(SolverError, match="precision is 'fp8'; accepted: fp32, tf32, bf16, fp16"):
         Precision("fp8", net(), CPU)
     with pytest.raises(SolverError, match=r"global_grad_scale is -2; accepted: a number above 0"):
         Precision("fp32", net("global_grad_scale: -2"), CPU)
@@ -206,7 +225,7 @@ def test_no_value_is_read_between_displays(options: dict, monkeypatch: pytest.Mo
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("name", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("name", ["fp32", "tf32", "bf16", "fp16"])
 def test_on_a_gpu(name: str) -> None:
     on_gpu = losses(precision=name, device="cuda")
     assert all(loss < 3 for loss in on_gpu)
@@ -214,7 +233,8 @@ def test_on_a_gpu(name: str) -> None:
 
 @pytest.mark.gpu
 def test_a_gpu_is_not_waited_for_between_displays() -> None:
-    run = Run(make_experiment(Path(), display=0, test_interval=None, test_iter=None), device="cuda", precision="fp16")
+    path = make_experiment(Path(), display=0, test_interval=None, test_iter=None, snapshot=None, clip_gradients=0.1)
+    run = Run(path, device="cuda", precision="fp16")
     run.solver.step(3)
     torch.cuda.set_sync_debug_mode("error")
     try:
