@@ -18,13 +18,15 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from caffe_compat import Solver
 from caffe_compat.data.convert import convert_cifar, convert_mnist
+from caffe_compat.data.staging import StagedSource
 from caffe_compat.data.tiny import tiny
 
 PROTOTXT = Path(__file__).parents[1] / "prototxt"
@@ -81,9 +83,11 @@ class Waiting:
         self.seconds = 0.0
         for source in solver.net.sources.values():
             source.next = self.timed(source.next)  # type: ignore[method-assign]
+            if isinstance(source, StagedSource):  # on a GPU: the batch is waited for while the GPU computes
+                source.stage = self.timed(source.stage)  # type: ignore[method-assign]
 
-    def timed(self, call: Callable[[], tuple[Tensor, ...]]) -> Callable[[], tuple[Tensor, ...]]:
-        def next_batch() -> tuple[Tensor, ...]:
+    def timed(self, call: Callable[[], Any]) -> Callable[[], Any]:
+        def next_batch() -> Any:
             start = time.perf_counter()
             batch = call()
             self.seconds += time.perf_counter() - start

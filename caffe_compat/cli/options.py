@@ -111,7 +111,7 @@ def add_device(parser: argparse.ArgumentParser, several: bool = False) -> None:
 
 
 def device(args: argparse.Namespace) -> str:
-    """The torch device that ``--gpu`` names. Sets threads, and a GPU to float32. Raises CaffeCompatError without one."""
+    """The torch device that ``--gpu`` names. Sets threads, a GPU to float32. Raises CaffeCompatError without one."""
     import torch
 
     if args.threads is not None:
