@@ -12,8 +12,8 @@ from caffe_compat.export.graph import tensor_info
 _SQUASHING = ("Softmax", "Sigmoid")
 
 
-def with_scores(model: bytes | str | os.PathLike[str], blobs: set[str]) -> tuple[bytes, list[str]] | None:
-    """The model with the inputs of its last Softmax and Sigmoid nodes as outputs, and their names.
+def with_scores(model: bytes | str | os.PathLike[str], blobs: set[str]) -> tuple[bytes, dict[str, str]] | None:
+    """The model with the inputs of its last Softmax and Sigmoid nodes as outputs: output of such a node -> its scores.
 
     Only values called like one of ``blobs`` are taken. None where there is nothing to add, or where the weights stand
     in a second file.
@@ -24,12 +24,15 @@ def with_scores(model: bytes | str | os.PathLike[str], blobs: set[str]) -> tuple
         return None
     outputs = {output.name for output in graph.output}
     squashing = [node for node in graph.node if node.op_type in _SQUASHING and outputs.intersection(node.output)]
-    names = list(dict.fromkeys(node.input[0] for node in squashing))
-    names = [name for name in names if name in blobs and name not in outputs and _is_made(graph, name)]
-    if not names:
+    behind = {
+        node.output[0]: node.input[0]
+        for node in squashing
+        if node.input[0] in blobs and node.input[0] not in outputs and _is_made(graph, node.input[0])
+    }
+    if not behind:
         return None
-    graph.output.extend(tensor_info(name, None) for name in names)
-    return loaded.SerializeToString(), names
+    graph.output.extend(tensor_info(name, None) for name in dict.fromkeys(behind.values()))
+    return loaded.SerializeToString(), behind
 
 
 def _is_made(graph: onnx.GraphProto, name: str) -> bool:
