@@ -11,6 +11,7 @@ from caffe_compat.errors import CaffeCompatError
 
 TEXT = (".prototxt", ".pt", ".prototext", ".pbtxt", ".txt.prototxt")
 WEIGHTS = (".caffemodel", ".solverstate", ".binaryproto", ".h5")
+MISSING = "no such file or folder"
 _NET = re.compile(r"^\s*(layers?|input|input_dim|input_shape|force_backward)\s*[:{<]", re.M)
 _SOLVER = re.compile(
     r"^\s*(net|train_net|test_net|net_param|train_net_param|base_lr|lr_policy|max_iter|solver_mode|solver_type)\s*[:{<]",
@@ -21,17 +22,17 @@ _SOLVER = re.compile(
 def find_files(names: Iterable[str | os.PathLike[str]]) -> list[Path]:
     """The files named, and every prototxt and weights file below the folders named, sorted.
 
-    Raises CaffeCompatError for a name that does not exist.
+    A name that does not exist stays in the list, and `check_file` tells of it. Raises CaffeCompatError where none does.
     """
+    paths = [Path(name) for name in names]
+    there = [os.path.exists(path) for path in paths]  # Path.exists raises for too long a name
+    if not any(there):
+        raise CaffeCompatError(f"{', '.join(map(str, paths))}: {MISSING}")
     found: list[Path] = []
-    for path in map(Path, names):
-        if os.path.isdir(path):  # Path.is_dir raises for a name that is too long
-            below = sorted(p for p in path.rglob("*") if p.is_file() and p.name.endswith(TEXT + WEIGHTS))
-            found.extend(below)
-        elif os.path.exists(path):
-            found.append(path)
-        else:
-            raise CaffeCompatError(f"{path}: no such file or folder")
+    for path in paths:
+        below = path.rglob("*") if os.path.isdir(path) else ()
+        inside = sorted(p for p in below if p.is_file() and p.name.endswith(TEXT + WEIGHTS))
+        found.extend(inside if os.path.isdir(path) else [path])
     return found
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from caffe_compat.check.files import kind_of
+from caffe_compat.check.files import MISSING, kind_of
 from caffe_compat.check.substitute import candidates, data_layers, stages_of, writing_into
 from caffe_compat.errors import CaffeCompatError
 
@@ -33,6 +34,7 @@ def check_file(path: Path, tell: Tell = lambda row: None) -> Row:
     row = blank_row(path)
     check = _Check(row, tell)
     try:
+        check.there(path)
         row["kind"] = kind_of(path)
         {"net": check.net, "solver": check.solver, "weights": check.weights, "other": check.other}[row["kind"]](path)
     except _StageFailedError:
@@ -66,6 +68,16 @@ class _Check:
         if not ok:
             raise _StageFailedError
         return result
+
+    def there(self, path: Path) -> None:
+        """A file that is not there, or cannot be opened, is the failure of its parse."""
+        try:
+            if not path.is_fifo():  # opening that would wait for its writer
+                os.close(os.open(path, os.O_RDONLY))
+        except OSError as error:
+            reason = error.strerror if os.path.exists(path) else MISSING
+            self.row["parse"] = {"ok": False, "message": reason, "seconds": 0.0}
+            raise _StageFailedError from error
 
     def net(self, path: Path) -> None:
         document = self.stage("parse", lambda: _read_net(path))

@@ -103,5 +103,23 @@ def test_report() -> None:
 
 
 def test_names_that_do_not_exist() -> None:
-    with pytest.raises(CaffeCompatError, match="nowhere: no such file or folder"):
-        find_files(["nowhere"])
+    with pytest.raises(CaffeCompatError, match="nowhere, here: no such file or folder"):
+        find_files(["nowhere", "here"])
+
+
+@pytest.mark.parametrize("name", ["nofile", "no.caffemodel", "a" * 300])
+def test_a_name_that_does_not_exist_stops_no_other(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    write("good.prototxt")
+    assert main(["check", "good.prototxt", name, "good.prototxt", "--json", "--jobs", "1"]) == 1
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["path"] for row in rows] == ["good.prototxt", name, "good.prototxt"]
+    assert [row["parse"]["ok"] for row in rows] == [True, False, True]
+    missing = {"ok": False, "message": "no such file or folder", "seconds": 0.0}
+    assert rows[1] == {**blank_row(Path(name)), "parse": missing}
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read(capsys: pytest.CaptureFixture[str]) -> None:
+    write("secret.prototxt").chmod(0)
+    assert main(["check", "secret.prototxt", "--json", "--jobs", "1"]) == 1
+    assert json.loads(capsys.readouterr().out)[0]["parse"]["message"] == "Permission denied"
