@@ -8,6 +8,7 @@ import errno
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -55,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed, as under some daemons
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - stays open as long as the process
+    shown_by_others, warnings.showwarning = warnings.showwarning, _show_warning
     try:
         status = _main(arguments)
         sys.stdout.flush()
@@ -68,6 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "--debug" in arguments:
             raise
         return _tell(*_readable(error))
+    finally:
+        warnings.showwarning = shown_by_others
 
 
 def _main(arguments: list[str]) -> int:
@@ -84,12 +88,13 @@ def _main(arguments: list[str]) -> int:
     name, *given = _command(arguments[0])
     if name not in COMMANDS:
         return _unknown(name)
+    from caffe_compat.cli.parser import Parser
+
     module: Any = importlib.import_module(f"caffe_compat.cli.{name.replace('-', '_')}")
-    parser = argparse.ArgumentParser(f"caffe-compat {name}", description=module.__doc__, formatter_class=_Formatter)
+    parser = Parser(name, description=module.__doc__, formatter_class=_Formatter)
     module.add_arguments(parser)
     parser.add_argument("--debug", action="store_true", help="show a traceback with an error")
-    args = parser.parse_args([*given, *arguments[1:]])
-    args.command_line = [name, *given, *arguments[1:]]
+    args = parser.parse([*given, *arguments[1:]])
     if getattr(args, "own_code", None):
         from caffe_compat.tools.own_code import import_own
 
@@ -125,6 +130,11 @@ def _tell(text: str, status: int) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     print(f"caffe-compat: {text}", file=sys.stderr)
     return status
+
+
+def _show_warning(message: Warning | str, *where: Any, **more: Any) -> None:
+    """A warning as a note: the place in the code that warns is of no use to who types a command."""
+    print(f"caffe-compat: note: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):

@@ -55,7 +55,23 @@ def test_usage(folder: Folder, command: str, expected: str) -> None:
     assert result.status == 2
     assert re.search(expected, result.err)
     assert "Traceback" not in result.err
+    assert result.err.count("\n") == 1
     assert folder.files() == before
+
+
+NEAR: list[tuple[str, str]] = [
+    ("train --sover x", "caffe-compat train: error: unrecognized arguments: --sover; did you mean --solver?; see"),
+    ("test net.prototxt -wieghts=x", "unrecognized arguments: -wieghts=x; did you mean --weights?; see caffe-compat test"),
+    ("test net.prototxt --iterations x", "argument -iterations/--iterations: x: accepted: a whole number from 1 on; see"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("command", "expected"), NEAR)
+def test_usage_errors_are_one_line_with_near_names(folder: Folder, command: str, expected: str) -> None:
+    result = folder.run(command)
+    assert result.status == 2
+    assert expected in result.err
+    assert re.fullmatch(r"caffe-compat (train|test): error: .*; see caffe-compat \1 --help\n", result.err)
 
 
 OPTIONS: list[tuple[str, str]] = [
