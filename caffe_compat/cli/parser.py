@@ -35,7 +35,8 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}{self._near(unknown)}")
         if flags := [f"--{name}" for name in ignored if name in FLAGS]:
-            tell_notes([f"{', '.join(flags)}: ignored, as by Caffe, whose {self.name.replace('-', '_')} does not use it"])
+            brew = self.name.replace("-", "_")
+            tell_notes([f"{', '.join(flags)}: ignored, as by Caffe, whose {brew} does not use it"])
         if "log_dir" in ignored:
             tell_notes(["--log_dir: ignored; the log goes to stderr, which 2> FILE writes into a file"])
         args.command_line = [self.name, *rest]

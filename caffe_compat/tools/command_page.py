@@ -15,7 +15,8 @@ _INTRO = """# Commands
 `caffe-compat COMMAND --help` prints the same. Caffe's own flags may have one dash, as in Caffe: `-solver x`,
 `--solver x` and `--solver=x` are one. In a command's name `_` and `-` are one. Every command takes `--debug`, which
 shows a traceback with an error. `train`, `test`, `time` and `device-query` take each other's flags of Caffe, too, and
-Caffe's programs take those of its log (`--logtostderr`, `--log_dir`, ...); without effect, as in Caffe. Exit status: 0 if all went well, 1 for an error, 2 for wrong usage.
+Caffe's programs take those of its log (`--logtostderr`, `--log_dir`, ...); without effect, as in Caffe. Exit status: 0
+if all went well, 1 for an error, 2 for wrong usage.
 """
 
 

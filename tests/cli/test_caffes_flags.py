@@ -22,8 +22,8 @@ def test_flags_of_the_log(folder: Folder, command: str, flag: str) -> None:
 
 
 def test_training_with_flags_of_other_commands(folder: Folder) -> None:
-    line = "train --logtostderr solver.prototxt -iterations 5 --phase=TEST --solver_override max_iter=1 --model x.prototxt"
-    result = folder.run(line.replace("solver_override", "solver-override"))
+    flags = "--logtostderr solver.prototxt -iterations 5 --phase=TEST --model x.prototxt"
+    result = folder.run(f"train {flags} --solver-override max_iter=1")
     assert result.status == 0, result.err
     told = "note: --iterations, --phase, --model: ignored, as by Caffe, whose train does not use it\n"
     assert result.err.count("note: ") == 1

@@ -61,8 +61,8 @@ def test_usage(folder: Folder, command: str, expected: str) -> None:
 
 NEAR: list[tuple[str, str]] = [
     ("train --sover x", "caffe-compat train: error: unrecognized arguments: --sover; did you mean --solver?; see"),
-    ("test net.prototxt -wieghts=x", "unrecognized arguments: -wieghts=x; did you mean --weights?; see caffe-compat test"),
-    ("test net.prototxt --iterations x", "argument -iterations/--iterations: x: accepted: a whole number from 1 on; see"),
+    ("test net.prototxt -wieghts=x", "unrecognized arguments: -wieghts=x; did you mean --weights?; see"),
+    ("test net.prototxt --iterations x", "-iterations/--iterations: x: accepted: a whole number from 1 on; see"),
 ]  # fmt: skip
 
 
