@@ -17,6 +17,7 @@ from caffe_compat.errors import (
     CannotLower,
     DataError,
     ExportError,
+    IgnoredFieldWarning,
     NetError,
     PrototxtError,
     SolverError,
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     from caffe_compat.export.classifier import Classifier
     from caffe_compat.layers import Layer, register_layer
     from caffe_compat.net import Net
+    from caffe_compat.proto import read_net, read_solver
     from caffe_compat.solver import Solver
+    from caffe_compat.weights import load_weights, save_caffemodel
 
 __version__ = "0.1.0"
 _LAZY = {
@@ -39,11 +42,16 @@ _LAZY = {
     "Classifier": "caffe_compat.export.classifier",
     "Layer": "caffe_compat.layers",
     "register_layer": "caffe_compat.layers",
+    "read_net": "caffe_compat.proto",
+    "read_solver": "caffe_compat.proto",
+    "load_weights": "caffe_compat.weights",
+    "save_caffemodel": "caffe_compat.weights",
 }
 
 __all__ = [
-    "CaffeCompatError", "CannotLower", "Classifier", "DataError", "ExportError", "Layer", "Net", "NetError",
-    "PrototxtError", "Solver", "SolverError", "WeightsError", "export_onnx", "load_net", "register_layer",
+    "CaffeCompatError", "CannotLower", "Classifier", "DataError", "ExportError", "IgnoredFieldWarning", "Layer", "Net",
+    "NetError", "PrototxtError", "Solver", "SolverError", "WeightsError", "export_onnx", "load_net", "load_weights",
+    "read_net", "read_solver", "register_layer", "save_caffemodel",
 ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 import caffe_compat.data  # noqa: F401 - registers the sources of the data layers
-from caffe_compat.errors import CaffeCompatError
+from caffe_compat.errors import CaffeCompatError, IgnoredFieldWarning
 from caffe_compat.net import Net
 from caffe_compat.proto import read_net
 
@@ -31,16 +31,19 @@ def load_net(
     weights: one file or several, loaded in order by layer name (.caffemodel; "a.caffemodel,b.caffemodel" too). What
     became of each layer is in ``net.load_report``; in TEST a layer that no file has is also a warning.
     device: where the blobs lie; "meta" builds shapes without memory. seed: of fillers and data layers.
-    strict: unknown fields are an error instead of a note in ``net.document.notes``.
+    strict: unknown fields are an error. Otherwise each is ignored with an IgnoredFieldWarning, and is among the
+    ``net.document.notes``.
     Raises PrototxtError, NetError, WeightsError, DataError, each naming file and line or layer.
     """
     document = read_net(path_or_text, strict=strict)
     try:
-        net = Net(document, phase, level, tuple(stages), device, seed)
+        net = Net(document, phase, level, stages, device, seed)
     except CaffeCompatError as error:
-        if not document.notes:
+        if not document.ignored:
             raise
-        raise type(error)("\n".join([str(error), *(f"note: {note}" for note in document.notes)])) from error
+        raise type(error)("\n".join([str(error), *(f"note: {note}" for note in document.ignored)])) from error
+    for note in document.ignored:
+        warnings.warn(note, IgnoredFieldWarning, stacklevel=2)
     if weights:
         from caffe_compat.weights.load import load_weights, weight_paths
 
@@ -54,4 +57,8 @@ def export_onnx(net_or_path: Any, out: str | os.PathLike[str], weights: Any = No
     """Export a net for deployment: see ``caffe_compat.export.export_onnx``."""
     from caffe_compat.export.onnx_file import export_onnx as export
 
-    return export(net_or_path, out, weights, **options)
+    report = export(net_or_path, out, weights, **options)
+    for note in report.notes:
+        if note.endswith(": ignored"):
+            warnings.warn(note, IgnoredFieldWarning, stacklevel=2)
+    return report

@@ -11,6 +11,10 @@ class PrototxtError(CaffeCompatError):
     """A prototxt does not parse, or holds a field or value that its schema does not have."""
 
 
+class IgnoredFieldWarning(UserWarning):
+    """A field of a prototxt that the schema does not have was ignored; the text says where. See ``strict``."""
+
+
 class NetError(CaffeCompatError):
     """A net cannot be built or run: unknown layer, wrong wiring, a shape or parameter out of range."""
 

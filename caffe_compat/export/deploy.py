@@ -7,6 +7,7 @@ Softmax or Sigmoid layers; drop what no output needs; put Input layers in the pl
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ class Deployed:
 def deploy_net(
     net: str | os.PathLike[str] | Document,
     level: int = 0,
-    stages: tuple[str, ...] | list[str] = (),
+    stages: Sequence[str] = (),
     input_shapes: InputShapes | None = None,
 ) -> Deployed:
     """The deploy form of a net (a file, its text, or a Document).
@@ -65,7 +66,7 @@ def deploy_net(
     that no layer makes.
     """
     document = net if isinstance(net, Document) else read_net(net)
-    state = NetState("TEST", level, frozenset([*stages, *document.message.state.stage]))
+    state = NetState.of(document.message, "TEST", level, stages)
     kept = [(index, _plain(layer)) for index, layer in kept_layers(document, state)]
     _check_wiring(document, kept)
     shapes = dict(input_shapes or {})

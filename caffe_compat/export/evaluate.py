@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def evaluate(
     *,
     iterations: int | None = None,
     level: int = 0,
-    stages: tuple[str, ...] | list[str] = (),
+    stages: Sequence[str] = (),
     output: str | None = None,
     device: str = "auto",
     threads: int | None = None,
@@ -63,7 +63,7 @@ def evaluate(
     session = open_session(onnx_path, device, threads)
     facts = from_metadata(session.get_modelmeta().custom_metadata_map, os.fspath(onnx_path))
     document = read_net(net_prototxt)
-    state = NetState("TEST", level, frozenset([*stages, *document.message.state.stage]))
+    state = NetState.of(document.message, "TEST", level, stages)
     layers = [layer for _, layer in kept_layers(document, state)]
     data, places = _data_layer(layers, facts, document)
     rule = _Rule.of(layers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import os
 import time
@@ -28,6 +29,7 @@ from caffe_compat.export.unknown import refuse_unknown_types
 from caffe_compat.export.verify import TOLERANCE, VerifyReport, verify
 from caffe_compat.files import write_error
 from caffe_compat.net import Net
+from caffe_compat.net.state import stage_names
 from caffe_compat.proto import read_net
 from caffe_compat.weights import load_weights
 
@@ -114,6 +116,7 @@ def _prepare(
     if built is not None:
         document, level, stages = built.document, built.state.level, tuple(built.state.stages)
     else:
+        stages = stage_names(stages)
         document = read_net(net_or_path, strict=strict)
         notes += document.notes
     if not deploy:
@@ -156,6 +159,7 @@ def _filled(net: Net, built: Net | None, weights: Any, notes: list[str]) -> Net:
     if built is not None and net is not built:
         _copy_blobs(built, net)
     if weights:
+        net = copy.deepcopy(net) if net is built else net  # the caller's keeps its own
         try:
             report = load_weights(net, weights)
         except WeightsError as error:  # an assumed shape may be the reason

@@ -59,7 +59,8 @@ class Power(Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.constant:
-            return torch.full_like(x, self.shift).pow(self.power)
+            value = torch.full_like(x, self.shift).pow(self.power)
+            return torch.where(torch.zeros_like(x, dtype=torch.bool), x, value)  # x has a gradient, of zeros
         if self.power == 1 and self.inplace:
             return x.mul_(self.scale).add_(self.shift)
         inside = x if self.scale == 1 else x * self.scale

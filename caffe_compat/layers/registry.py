@@ -31,6 +31,8 @@ def register_layer(
 
     if not isinstance(type_name, str):
         raise NetError('write @register_layer("Type") over the class, with the type name in parentheses')
+    if not type_name:
+        raise NetError('the type name is empty; give the one that the prototxt writes: @register_layer("Type")')
 
     def register(cls: LayerClass) -> LayerClass:
         if type_name in LAYERS and not replace:

@@ -23,6 +23,7 @@ from caffe_compat.net.losses import set_loss_weights, weigh_read_losses
 from caffe_compat.net.node import AUTOMATIC, Node, naming
 from caffe_compat.net.sharing import LearnableParam, check_param_specs, share_params
 from caffe_compat.net.state import NetState
+from caffe_compat.net.users_code import users_code
 from caffe_compat.net.wiring import Wiring, free_after_last_use, net_outputs
 from caffe_compat.proto import Document, pb
 
@@ -97,8 +98,9 @@ def _open(node: Node, seed: int, document: Document) -> None:
 def _set_up(node: Node, shapes: dict[str, Shape]) -> None:
     """Make the blobs and infer the shapes of the tops; refuse sizes that Caffe cannot count."""
     node.bottom_shapes = [shapes[name] for name in node.bottoms]
-    node.layer.setup(*node.bottom_shapes)
-    node.top_shapes = node.layer.top_shapes(*node.bottom_shapes)
+    with users_code(node.layer):
+        node.layer.setup(*node.bottom_shapes)
+        node.top_shapes = node.layer.top_shapes(*node.bottom_shapes)
     if len(node.top_shapes) != len(node.tops):
         raise NetError(f"its forward returned {len(node.top_shapes)} tensor(s) for {len(node.tops)} top(s)")
     for name, shape in zip(node.tops, node.top_shapes, strict=True):

@@ -25,7 +25,8 @@ def fed(
         raise NetError(f"input(s) given twice, by place and by name: {twice}")
     for name, blob in blobs.items():
         if not isinstance(blob, Tensor):
-            blobs[name] = _from_array(name, blob, nodes)
+            device = next((blob.device for node in nodes for blob in node.layer.blobs), None)
+            blobs[name] = from_array(name, blob).to(device)
     if missing := [name for name in inputs if name not in blobs]:
         raise NetError(f"input(s) missing: {', '.join(missing)}; the net takes {_shapes(nodes, inputs)}")
     if unknown := [name for name in blobs if name not in inputs]:
@@ -46,12 +47,11 @@ def _check_memory(empty: Sequence[str], nodes: Sequence[Node]) -> None:
                 )
 
 
-def _from_array(name: str, array: Any, nodes: Sequence[Node]) -> Tensor:
-    """A numpy array as a blob: float32, where the net lies. Raises NetError for anything else."""
+def from_array(name: str, array: Any) -> Tensor:
+    """A numpy array as a blob: float32. Raises NetError for anything else."""
     if not hasattr(array, "__array__"):
         raise NetError(f"{name} is a {type(array).__name__}; accepted: a torch tensor, or a numpy array")
-    device = next((blob.device for node in nodes for blob in node.layer.blobs), None)
-    return torch.from_numpy(np.array(array, np.float32)).to(device)
+    return torch.from_numpy(np.array(array, np.float32))
 
 
 def _shapes(nodes: Sequence[Node], inputs: Sequence[str]) -> str:

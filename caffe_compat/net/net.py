@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -45,7 +45,7 @@ class Net(nn.Module):
         document: Document,
         phase: str = "TEST",
         level: int = 0,
-        stages: tuple[str, ...] | list[str] = (),
+        stages: Sequence[str] = (),
         device: str | torch.device = "cpu",
         seed: int | None = None,
     ) -> None:
@@ -53,7 +53,7 @@ class Net(nn.Module):
         document.refuse_faults()
         self.name = document.message.name
         self.document = document
-        self.state = NetState(phase, level, frozenset([*stages, *document.message.state.stage]))
+        self.state = NetState.of(document.message, phase, level, stages)
         data_seed = int(torch.randint(2**31, ()).item()) if seed is None else seed
         built = build_nodes(document, self.state, data_seed)
         self.nodes: list[Node] = built.nodes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,12 @@ from caffe_compat.errors import NetError
 from caffe_compat.proto import pb
 
 PHASES = ("TRAIN", "TEST")
+
+
+def stage_names(stages: Iterable[str]) -> tuple[str, ...]:
+    """Names of stages: several, or one string as ``--stage`` takes it, "a,b"."""
+    names = stages.split(",") if isinstance(stages, str) else stages
+    return tuple(name.strip() for name in names if name.strip())
 
 
 @dataclass(frozen=True)
@@ -22,6 +29,16 @@ class NetState:
     def __post_init__(self) -> None:
         if self.phase not in PHASES:
             raise NetError(f"phase {self.phase!r} is not known; accepted: TRAIN, TEST")
+
+    @classmethod
+    def of(cls, net: Any, phase: str, level: int, stages: Iterable[str]) -> NetState:
+        """The state for a NetParameter (message), whose own stages are added. ``stages``: names, or "a,b".
+
+        Raises NetError.
+        """
+        if not isinstance(level, int):
+            raise NetError(f"level {level!r} is a {type(level).__name__}; accepted: a whole number")
+        return cls(phase, level, frozenset([*stage_names(stages), *net.state.stage]))
 
     def meets(self, rule: Any) -> bool:
         """Whether a NetStateRule (message) holds."""

@@ -57,6 +57,11 @@ class Document:
             raise error
         self.faults.append(str(error))
 
+    @property
+    def ignored(self) -> list[str]:
+        """The notes about fields that were not understood, and are ignored."""
+        return [note for note in self.notes if note.endswith(": ignored")]
+
     def refuse_faults(self) -> None:
         """PrototxtError with all faults, if there is one."""
         if self.faults:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from caffe_compat.errors import PrototxtError, SolverError
+from caffe_compat.net.state import stage_names
 from caffe_compat.proto import Document, pb, read_net
 from caffe_compat.proto.sources import read_file
 from caffe_compat.solver.policies import POLICIES
@@ -119,7 +120,7 @@ def _train_plan(document: Document, level: int, stages: Sequence[str], strict: b
     state.CopyFrom(param.train_state)
     if level:
         state.level = level
-    state.stage.extend(stages)
+    state.stage.extend(stage_names(stages))
     return _plan(_net_document(document, given[0], None, strict), "TRAIN", state)
 
 

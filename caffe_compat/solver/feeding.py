@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,9 +13,10 @@ from caffe_compat.errors import SolverError
 from caffe_compat.layers.source import SharedSource, Source
 from caffe_compat.layers.source_layer import SourceLayer
 from caffe_compat.net import Net
+from caffe_compat.net.feed import from_array
 from caffe_compat.solver.distributed import Ranks
 
-Feed = Callable[[], Mapping[str, Tensor]]
+Feed = Callable[[], "Mapping[str, Tensor | np.ndarray]"]
 
 
 def fed_inputs(net: Net, feed: Feed | None, device: torch.device) -> dict[str, Tensor]:
@@ -26,11 +28,20 @@ def fed_inputs(net: Net, feed: Feed | None, device: torch.device) -> dict[str, T
             f"the {net.phase} net has Input layers ({', '.join(net.inputs)}), and nobody feeds them; set "
             "solver.feed (for test net i solver.test_feeds[i]) to a function that returns a dict of tensors"
         )
-    return {name: _sent(blob, device) for name, blob in feed().items()}
+    if not callable(feed):
+        raise SolverError(f"solver.feed is a {type(feed).__name__}; accepted: a function that returns a dict")
+    batch = feed()
+    if not isinstance(batch, Mapping):
+        raise SolverError(
+            f"solver.feed returned a {type(batch).__name__}; accepted: a dict of tensors, or numpy arrays, for the "
+            f"inputs {', '.join(net.inputs)}"
+        )
+    return {name: _sent(name, blob, device) for name, blob in batch.items()}
 
 
-def _sent(blob: Tensor, device: torch.device) -> Tensor:
+def _sent(name: str, blob: Tensor | np.ndarray, device: torch.device) -> Tensor:
     """``blob`` on the device. On the way to a GPU it is pinned, without which the host waits for the copy."""
+    blob = blob if isinstance(blob, Tensor) else from_array(name, blob)
     if device.type == "cuda" and blob.device.type == "cpu":
         blob = blob.pin_memory()
     return blob.to(device, non_blocking=True)

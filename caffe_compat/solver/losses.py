@@ -61,6 +61,7 @@ class LossMeter:
         self._continued = False
         self._waiting = torch.zeros(_KEPT, device=device)
         self._iterations: list[int] = []
+        self._last = 0  # the slot of the last iteration
         self._warn: Callable[[int, float], None] | None = warn
 
     def start(self) -> None:
@@ -71,7 +72,8 @@ class LossMeter:
 
     def add(self, iteration: int, losses: list[Tensor]) -> None:
         """The losses of the forward passes of one iteration, whose mean counts."""
-        slot = self._waiting[len(self._iterations)]
+        self._last = len(self._iterations)
+        slot = self._waiting[self._last]
         slot.copy_(losses[0])
         for loss in losses[1:]:
             slot.add_(loss)
@@ -80,6 +82,11 @@ class LossMeter:
         self._iterations.append(iteration)
         if len(self._iterations) == _KEPT:
             self._settle()
+
+    @property
+    def last(self) -> Tensor:
+        """The last iteration's loss, on the device; of this process alone."""
+        return self._waiting[self._last].clone()
 
     @property
     def average(self) -> float:

@@ -44,9 +44,10 @@ class Solver:
     that train together (``Ranks``); each makes its own Solver.
 
     ``net``, ``test_nets``: the nets; the test nets use the train net's blobs. ``iter``: the number of updates done.
-    ``feed``: gives the inputs of a train net with Input layers, called once per forward pass; ``test_feeds``: the same
-    for test nets, by index. ``action``: asked after every iteration and in tests, may return "stop" or "snapshot".
-    ``callbacks``: functions that are called with the solver after every iteration.
+    ``loss``, ``rate``: those of the last iteration. ``feed``: gives the inputs of a train net with Input layers (a dict
+    of tensors or numpy arrays), called once per forward pass; ``test_feeds``: the same for test nets, by index.
+    ``action``: asked after every iteration and in tests, may return "stop" or "snapshot". ``callbacks``: functions that
+    are called with the solver after every iteration.
 
     On the CPU of one machine with one number of threads, two runs with one seed are equal bit for bit (the seed is
     given to torch's global generator), and so is a run that is continued from a snapshot. Raises SolverError,
@@ -87,6 +88,7 @@ class Solver:
         if state.writes_hdf5(self):
             hdf5.check_names(self.net)
         self.iter = 0
+        self.rate = 0.0
         self.stopped = False
         self.feed: Feed | None = None
         self.test_feeds: dict[int, Feed] = {}
@@ -109,7 +111,12 @@ class Solver:
     # ---- the loop
 
     def step(self, iterations: int, feed: Feed | None = None) -> None:
-        """Do so many iterations: each one update from the gradients of ``iter_size`` forward and backward passes."""
+        """Do so many iterations: each one update from the gradients of ``iter_size`` forward and backward passes.
+
+        ``loss`` is then the loss of the last one, ``rate`` its learning rate.
+        """
+        if not isinstance(iterations, int) or iterations < 0:
+            raise SolverError(f"step({iterations!r}); accepted: a whole number of iterations, 0 or more")
         self.feed = feed or self.feed
         self.stopped, self._saved = False, -1
         self.losses.start()
@@ -179,6 +186,11 @@ class Solver:
         """
         state.restore(self, path)
 
+    @property
+    def loss(self) -> Tensor:
+        """The loss of the last iteration, the mean over its ``iter_size`` passes: a scalar, on the device."""
+        return self.losses.last
+
     # ---- parts of an iteration
 
     def _forward_backward(self) -> dict[str, Tensor]:
@@ -197,6 +209,7 @@ class Solver:
             self.log.multistep(self.iter, self.schedule.current_step)
         if display:
             self.log.lr(self.iter, rate)
+        self.rate = rate
         gradients = self.updater.gradients
         self.ranks.average(gradients)
         self.updater.apply(rate, self.iter, skip=self.precision.unscale(gradients))

@@ -151,10 +151,13 @@ class Adam(UpdateRule):
     w = w - rate * sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(v) + delta), with b1 momentum, b2 momentum2, t from 1
 
     Differs from torch: delta is added before the correction of v; b1 is 0 unless given; t is the iteration, so an
-    update that fp16 made void counts (the next ones are a little smaller).
+    update that fp16 made void counts (the next ones are a little smaller). Differs from Caffe: a momentum of 1 or
+    more, or below 0, is refused; there the steps are no numbers.
     """
 
     slots, history = 2, "means, means of squares"
+    least: ClassVar[dict[str, float]] = {"momentum": 0, "momentum2": 0}
+    below: ClassVar[dict[str, float]] = {"momentum": 1, "momentum2": 1}
 
     def update(self, params: Tensors, grads: Tensors, history: list[Tensors], rate: float, iteration: int) -> None:
         m, v = history

@@ -34,7 +34,7 @@ def build_without_data(
             return Net(document, phase, level, tuple(stages), device)
         except DataError:
             pass
-    state = NetState(phase, level, frozenset([*stages, *document.message.state.stage]))
+    state = NetState.of(document.message, phase, level, stages)
     return Net(_with_inputs(document, state, shapes or {}), phase, level, tuple(stages), device)
 
 

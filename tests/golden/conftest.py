@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.golden.cases import find, unknown_folders
+from tests.golden.cases import FINDERS, find, unknown_folders
 from tests.golden.summary import lines, tally
 
 
@@ -22,6 +22,8 @@ def golden_folder(config: pytest.Config) -> Path:
     folder: Path = config.getoption("--golden")
     if not folder.is_dir():
         raise pytest.UsageError(f"--golden {folder}: no such folder")
+    if not any(find(folder, finder) for finder in FINDERS):
+        raise pytest.UsageError(f"--golden {folder}: there is no case in it; give the folder of layer/, fuzz/, files/")
     return folder.resolve()  # the tests run in folders of their own
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from caffe_compat import load_net
+from caffe_compat import IgnoredFieldWarning, export_onnx, load_net
 from caffe_compat.errors import NetError, PrototxtError
 from caffe_compat.net import Net
 from caffe_compat.weights import load_weights, save_caffemodel
@@ -253,3 +253,15 @@ def test_an_empty_batch_passes_where_the_prototxt_has_a_row() -> None:
     assert made(torch.ones(1, 3))["y"].shape == (1, 3)
     with pytest.raises(NetError, match=r"layer 'in' \(Input\), <text>:1:1: .* 'x' the shape \[0, 3\].* sizes of 1 or"):
         made(torch.zeros(0, 3))
+
+
+def test_an_unknown_field_is_never_ignored_silently(tmp_path: Path) -> None:
+    text = 'input: "x" input_shape { dim: 1 dim: 3 }\n'
+    text += 'layer { name: "a" type: "ReLU" bottom: "x" top: "y" relu_param { negative_slop: 0.1 } }'
+    with pytest.warns(IgnoredFieldWarning, match=r"<text>:2:.* unknown field 'negative_slop' .*did you mean") as told:
+        load_net(text)
+    assert told[0].filename == __file__
+    with pytest.warns(IgnoredFieldWarning, match="negative_slop"):
+        export_onnx(text, tmp_path / "net.onnx")
+    with pytest.raises(PrototxtError, match="negative_slop"):
+        load_net(text, strict=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from caffe_compat import load_net
 from caffe_compat.errors import NetError
 from tests.net.making import build, layer, names, source
 
@@ -64,3 +65,15 @@ def test_a_layer_with_a_phase_of_its_own_keeps_it() -> None:
     assert [net.layer(name).training for name in "xy"] == [False, False]
     net.train()
     assert [net.layer(name).training for name in "xy"] == [False, True]
+
+
+def test_stages_in_one_string() -> None:
+    text = 'layer { name: "x" type: "Input" top: "x" include { stage: "a" stage: "b" } }'
+    for stages in ("a,b", "a, b", ["a", "b"], ("b", "a")):
+        assert load_net(text, stages=stages).inputs == ["x"]
+    assert load_net(text, stages="a").inputs == []
+
+
+def test_a_level_is_a_number() -> None:
+    with pytest.raises(NetError, match="level '2' is a str; accepted: a whole number"):
+        load_net('layer { name: "x" type: "Input" top: "x" }', level="2")  # type: ignore[arg-type]

@@ -20,6 +20,8 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"type": '"RMSProp"'}, "momentum cannot be used with RMSProp"),
     ({"type": '"RMSProp"', "momentum": None, "rms_decay": 1}, "rms_decay is 1; accepted: below 1"),
     ({"type": '"RMSProp"', "momentum": None, "rms_decay": -0.5}, "rms_decay is -0.5; accepted: 0 or more"),
+    ({"type": '"Adam"', "momentum": 1}, "momentum is 1; accepted: below 1"),
+    ({"type": '"Adam"', "momentum2": -3}, "momentum2 is -3; accepted: 0 or more"),
     ({"stepsize": 0}, "stepsize is 0; accepted: 1 or more"),
     ({"lr_policy": '"sigmoid"', "gamma": -1}, "gamma is -1; accepted: 0 or more"),
     ({"lr_policy": '"sigmoid"', "stepsize": 0}, "stepsize is 0; accepted: 1 or more"),

@@ -47,7 +47,7 @@ def draw_net(
     tops: dict[int, dict[str, Shape]] = {}
     notes: list[str] = []
     for one in ("TEST", "TRAIN") if phase == "ALL" else (phase,):
-        kept = kept_layers(document, NetState(one, level, frozenset([*stages, *document.message.state.stage])))
+        kept = kept_layers(document, NetState.of(document.message, one, level, stages))
         found, more = _top_shapes(document, one, level, stages, shapes)
         layers.update(kept)
         tops.update(zip((index for index, _ in kept), found, strict=False))  # none where the net cannot be built
