@@ -6,11 +6,12 @@ import argparse
 import math
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from caffe_compat.errors import CaffeCompatError
+from caffe_compat.errors import CaffeCompatError, IgnoredFieldWarning
 
 
 class UsageError(CaffeCompatError):
@@ -170,7 +171,11 @@ def load(args: argparse.Namespace, phase: str | None = None) -> Any:
     from caffe_compat.weights import load_weights
 
     where = device(args) if hasattr(args, "gpu") else "cpu"
-    net = load_net(model_path(args), phase or args.phase, args.level, stages(args), device=where, strict=args.strict)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", IgnoredFieldWarning)  # told as a note of the file
+        net = load_net(
+            model_path(args), phase or args.phase, args.level, stages(args), device=where, strict=args.strict
+        )
     tell_notes(net.document.notes)
     if getattr(args, "weights", None):
         report = load_weights(net, args.weights)
