@@ -10,6 +10,7 @@ import errno
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -36,6 +37,33 @@ def write_error(path: str | os.PathLike[str], error: OSError) -> CaffeCompatErro
     reason = error.strerror or str(error)
     remedy = _REMEDIES.get(error.errno or 0, "check the disk and the path, then try again")
     return CaffeCompatError(f"cannot write {path}: {reason}; {remedy} (nothing was changed)")
+
+
+def reason(error: Exception) -> str:
+    """An error's text; of one of the system without its number and the path."""
+    return getattr(error, "strerror", None) or str(error)
+
+
+def is_device(path: str | os.PathLike[str]) -> bool:
+    """Whether ``path`` is a device, which may be read without end. Standard input, and pipes, are none."""
+    if os.fspath(path) in ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"):
+        return False
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
+
+
+@contextmanager
+def refused_as(kind: type[CaffeCompatError]) -> Iterator[None]:
+    """What is refused in the ``with`` block is raised as ``kind``: the error of the room whose file is written."""
+    try:
+        yield
+    except CaffeCompatError as error:
+        if type(error) is not CaffeCompatError:
+            raise
+        raise kind(str(error)) from error
 
 
 def make_folder(path: str | os.PathLike[str]) -> None:
@@ -77,7 +105,10 @@ def atomic_folder(path: str | os.PathLike[str], overwrite: bool = False) -> Iter
     """
     target = _target(path)
     if os.path.exists(target) and not overwrite:
-        raise CaffeCompatError(f"{path} exists already: remove it, choose another name, or ask to overwrite it")
+        raise CaffeCompatError(
+            f"{path} exists already: remove it, choose another name, or overwrite it (--overwrite; in Python "
+            "overwrite=True)"
+        )
     with _temporary(path, target) as temporary:
         temporary.mkdir()
         yield temporary

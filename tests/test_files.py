@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from caffe_compat.errors import CaffeCompatError
-from caffe_compat.files import atomic_folder, atomic_write
+from caffe_compat.errors import CaffeCompatError, DataError, WeightsError
+from caffe_compat.files import atomic_folder, atomic_write, is_device, refused_as
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -160,3 +160,20 @@ def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(
         pass
     assert content(tmp_path / "f") == {"x": b"old"}
     assert [path.name for path in tmp_path.iterdir()] == ["f"]
+
+
+def test_a_refusal_is_of_the_room_that_writes(tmp_path: Path) -> None:
+    refused = pytest.raises(WeightsError, match="the folder does not exist")
+    with refused, refused_as(WeightsError), atomic_write(tmp_path / "no" / "a"):
+        pass
+    with pytest.raises(DataError, match="own"), refused_as(WeightsError):
+        raise DataError("own")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux's devices")
+def test_devices_are_told_from_files_and_pipes(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("")
+    os.mkfifo(tmp_path / "pipe")
+    assert is_device("/dev/full")
+    assert is_device(Path("/dev/zero"))
+    assert not any(is_device(path) for path in (tmp_path / "a", tmp_path / "pipe", tmp_path / "none", "/dev/stdin"))

@@ -9,11 +9,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from caffe_compat.check.files import MISSING, kind_of
 from caffe_compat.check.substitute import candidates, data_layers, stages_of, writing_into
 from caffe_compat.errors import CaffeCompatError
+from caffe_compat.files import is_device, reason
 
 STAGES = ("parse", "build", "train", "export", "match")
 Row = dict[str, Any]
@@ -71,13 +72,17 @@ class _Check:
 
     def there(self, path: Path) -> None:
         """A file that is not there, or cannot be opened, is the failure of its parse."""
+        if is_device(path):
+            self._not_opened("a device, not a file")
         try:
             if not path.is_fifo():  # opening that would wait for its writer
                 os.close(os.open(path, os.O_RDONLY))
         except OSError as error:
-            reason = error.strerror if os.path.exists(path) else MISSING
-            self.row["parse"] = {"ok": False, "message": reason, "seconds": 0.0}
-            raise _StageFailedError from error
+            self._not_opened(reason(error) if os.path.exists(path) else MISSING)
+
+    def _not_opened(self, message: str) -> NoReturn:
+        self.row["parse"] = {"ok": False, "message": message, "seconds": 0.0}
+        raise _StageFailedError
 
     def net(self, path: Path) -> None:
         document = self.stage("parse", lambda: _read_net(path))

@@ -66,5 +66,5 @@ class Parser(argparse.ArgumentParser):
     def _near(self, unknown: Sequence[str]) -> str:
         options = [option for option in self._option_string_actions if option.startswith("--")]
         given = [f"--{word.partition('=')[0].lstrip('-')}" for word in unknown if word.startswith("-")]
-        near = [name for word in given for name in difflib.get_close_matches(word, options, n=2)]
+        near = [name for word in given for name in difflib.get_close_matches(word, options, n=2, cutoff=0.7)]
         return f"; did you mean {' or '.join(dict.fromkeys(near))}?" if near else ""

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from caffe_compat.errors import WeightsError
     from caffe_compat.export.deploy import deploy_net
-    from caffe_compat.export.input_shape import parse_input_shapes
+    from caffe_compat.export.input_shape import parse_input_shapes, shapes_given
     from caffe_compat.export.verify import verify
     from caffe_compat.net import Net
     from caffe_compat.proto import read_net
@@ -47,8 +47,10 @@ def run(args: argparse.Namespace) -> int:
     existing(args.onnx)
     document = read_net(model_path(args), strict=args.strict)
     tell_notes(document.notes)
-    deployed = deploy_net(document, args.level, stages(args), parse_input_shapes(args.input_shape))
-    net = Net(deployed.document, "TEST", args.level, stages(args))
+    shapes = parse_input_shapes(args.input_shape)
+    deployed = deploy_net(document, args.level, stages(args), shapes)
+    with shapes_given(shapes):
+        net = Net(deployed.document, "TEST", args.level, stages(args))
     if args.weights:
         try:
             loaded = load_weights(net, args.weights)

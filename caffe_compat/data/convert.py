@@ -15,8 +15,8 @@ from caffe_compat.data.cifar import Split, read_cifar
 from caffe_compat.data.idx import read_images, read_labels
 from caffe_compat.data.lmdb_write import write_lmdb
 from caffe_compat.data.mean import compute_mean
-from caffe_compat.errors import CaffeCompatError, DataError
-from caffe_compat.files import make_folder
+from caffe_compat.errors import DataError
+from caffe_compat.files import make_folder, reason, refused_as
 from caffe_compat.proto import pb
 from caffe_compat.weights.mean import write_mean
 
@@ -91,8 +91,8 @@ def read_npz(path: StrPath) -> tuple[Split, Split]:
             return train, test
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
         raise DataError(
-            f"{path} cannot be read as an .npz ({error}): give the unpacked folder of the binary version, or an .npz "
-            "of plain arrays. Pickles and archives are not read"
+            f"{path} cannot be read as an .npz ({reason(error)}): give the unpacked folder of the binary version, or "
+            "an .npz of plain arrays. Pickles and archives are not read"
         ) from error
 
 
@@ -133,10 +133,11 @@ def _convert(train: Split, test: Split, out: StrPath, pad: int, mean: bool, over
     train_path, test_path, mean_path = (Path(f"{os.fspath(out)}{name}") for name in names)
     there = [str(path) for path in (train_path, test_path, *([mean_path] if mean else [])) if path.exists()]
     if there and not overwrite:
-        raise CaffeCompatError(
+        raise DataError(
             f"{', '.join(there)} exist already: remove them, or overwrite them (--overwrite; in Python overwrite=True)"
         )
-    make_folder(train_path.parent)
+    with refused_as(DataError):
+        make_folder(train_path.parent)
     train_records = write_lmdb(train_path, _datums(*train, pad), overwrite)
     test_records = write_lmdb(test_path, _datums(*test, pad), overwrite)
     if mean:

@@ -109,12 +109,18 @@ def _listed_files(source: str, base_dir: Path) -> list[Path]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
-            f"hdf5_data_param's source {path} is no list ({error}): give a text file that names HDF5 files, one a line"
+            f"hdf5_data_param's source {path} is no list: it must be a text file that names HDF5 files, one a line; "
+            f"{getattr(error, 'strerror', None) or 'it is not text'}"
         ) from error
     names = [name for line in lines if line.strip() for name in _names_in(line.strip(), base_dir)]
     if not names:
         raise DataError(f"hdf5_data_param's source {path} lists no file: write the names of HDF5 files, one a line")
-    return [resolve_path(name, base_dir, f"the HDF5 file listed in {path}") for name in names]
+    try:
+        return [resolve_path(name, base_dir, f"the HDF5 file listed in {path}") for name in names]
+    except DataError as error:
+        raise DataError(
+            f"{error}; hdf5_data_param's source {path} must be a text file that names HDF5 files, one a line"
+        ) from error
 
 
 def _names_in(line: str, base_dir: Path) -> list[str]:

@@ -10,16 +10,16 @@ import numpy as np
 
 from caffe_compat.data.hdf5 import require_h5py
 from caffe_compat.errors import DataError
-from caffe_compat.files import atomic_write
+from caffe_compat.files import atomic_write, refused_as
 from caffe_compat.layers.sink import array_writer
 
 
 @array_writer("HDF5")
 def write_hdf5(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """One data set for each array, in a file that appears whole. Raises DataError without h5py, CaffeCompatError
-    where the system refuses."""
+    """One data set for each array, in a file that appears whole. Raises DataError without h5py, and where
+    the system refuses."""
     h5py = require_h5py()
-    with atomic_write(path, "w+b") as file, h5py.File(file, "w") as content:
+    with refused_as(DataError), atomic_write(path, "w+b") as file, h5py.File(file, "w") as content:
         for name, values in arrays.items():
             content[name] = values
 
@@ -55,6 +55,6 @@ def _check_rows(path: str | Path, old: Mapping[str, Any], new: Mapping[str, np.n
 
 
 def _write_growing(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
-    with atomic_write(path, "w+b") as file, require_h5py().File(file, "w") as content:
+    with refused_as(DataError), atomic_write(path, "w+b") as file, require_h5py().File(file, "w") as content:
         for name, values in arrays.items():
             content.create_dataset(name, data=values, maxshape=(None, *values.shape[1:]), chunks=values.shape)

@@ -30,7 +30,9 @@ def read_image_list(path: Path, prefixes: Sequence[str] = ()) -> ImageList:
     try:
         lines = path.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
     except OSError as error:
-        raise DataError(f"the list {path} cannot be read: {error}; give a text file, a line for each image") from error
+        raise DataError(
+            f"the list {path} cannot be read: {error.strerror}; give a text file, a line for each image"
+        ) from error
     numbered = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
     if not numbered:
         raise DataError(f"the list {path} names no image: write a line for each, its path and its label")

@@ -17,6 +17,7 @@ from pathlib import Path
 from caffe_compat.data.leveldb_log import Manifest, SortKey, read_batch, read_log
 from caffe_compat.data.leveldb_table import Handle, Table
 from caffe_compat.errors import DataError
+from caffe_compat.files import reason
 
 _DAMAGED = "copy it again from where it came from, or convert the data set again"
 _TABLES_OPEN = 32
@@ -142,4 +143,4 @@ class LevelDatabase:
         try:
             yield
         except (OSError, ValueError, IndexError, struct.error) as error:
-            raise DataError(f"{part} of the LevelDB {self.path} cannot be read: {error}; {_DAMAGED}") from error
+            raise DataError(f"{part} of the LevelDB {self.path} cannot be read: {reason(error)}; {_DAMAGED}") from error

@@ -13,7 +13,8 @@ from typing import Any
 
 import lmdb
 
-from caffe_compat.files import atomic_folder, write_error
+from caffe_compat.errors import DataError
+from caffe_compat.files import atomic_folder, refused_as, write_error
 
 _COMMIT_EVERY = 1000
 _FIRST_MAP_SIZE = 1 << 24
@@ -24,7 +25,7 @@ Put = Callable[[Sequence[tuple[bytes, Any]]], None]
 def write_lmdb(path: str | os.PathLike[str], items: Iterable[Any], overwrite: bool = False) -> int:
     """Writes ``items``, Datum messages or their bytes, into a new LMDB folder ``path``; returns their number.
 
-    The folder appears when it is complete. Raises CaffeCompatError if ``path`` exists (unless ``overwrite``), or
+    The folder appears when it is complete. Raises DataError if ``path`` exists (unless ``overwrite``), or
     the disk is full.
     """
     records = ((b"%08d" % index, item) for index, item in enumerate(items))
@@ -42,7 +43,7 @@ def lmdb_writer(path: str | os.PathLike[str], overwrite: bool = False) -> Iterat
 
     The folder appears, whole, at the end of the ``with`` block. Raises as ``write_lmdb`` does.
     """
-    with atomic_folder(path, overwrite) as folder:
+    with refused_as(DataError), atomic_folder(path, overwrite) as folder:
         try:
             environment = lmdb.open(str(folder), map_size=_FIRST_MAP_SIZE, lock=False, sync=False, mode=0o644)
             try:

@@ -34,7 +34,7 @@ def read_window_file(path: Path) -> Windows:
     try:
         lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError as error:
-        raise DataError(f"the window file {path} cannot be read: {error}; name a text file") from error
+        raise DataError(f"the window file {path} cannot be read: {error.strerror}; name a text file") from error
     names: list[str] = []
     tables: list[np.ndarray] = []
     place = channels = 0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import caffe_compat.data  # noqa: F401 - registers the sources of the data layers
-from caffe_compat.errors import CaffeCompatError, ExportError
+from caffe_compat.errors import CaffeCompatError, ExportError, NetError
 from caffe_compat.layers.create import create_layer
 from caffe_compat.layers.source import open_source
 from caffe_compat.net.node import naming
@@ -27,6 +28,18 @@ def parse_input_shapes(texts: Sequence[str]) -> dict[str, Shape]:
             raise ExportError(f"input shape {text!r} is not understood; accepted: NAME:N,C,H,W as in data:1,3,227,227")
         shapes[match[1]] = sizes
     return shapes
+
+
+@contextmanager
+def shapes_given(shapes: InputShapes | None) -> Iterator[None]:
+    """A NetError in the ``with`` block also tells of the shapes that the user gave, which may be its reason."""
+    try:
+        yield
+    except NetError as error:
+        if not shapes:
+            raise
+        told = ", ".join(f"'{name}' has shape {list(shape)}" for name, shape in shapes.items())
+        raise type(error)(f"{error}; note that {told}, as --input-shape says (in Python: input_shape=)") from error
 
 
 def top_shapes(layer: Any, where: str, given: InputShapes, folder: Path) -> tuple[dict[str, Shape], str]:

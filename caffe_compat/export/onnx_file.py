@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import errno
 import os
 import time
 from collections.abc import Sequence
@@ -18,16 +17,15 @@ from caffe_compat.errors import ExportError, WeightsError
 from caffe_compat.export.deploy import Deployed, deploy_net
 from caffe_compat.export.facts import Given, gather
 from caffe_compat.export.folding import fold_scales
-from caffe_compat.export.input_shape import InputShapes
+from caffe_compat.export.input_shape import InputShapes, shapes_given
 from caffe_compat.export.lower import SYMBOLIC, lower
 from caffe_compat.export.opsets import checked_opset
 from caffe_compat.export.prepend import prepend_preprocessing
 from caffe_compat.export.preprocessing import to_metadata
 from caffe_compat.export.report import ExportReport, sizes
-from caffe_compat.export.saving import staged
+from caffe_compat.export.saving import refuse_unwritable, staged
 from caffe_compat.export.unknown import refuse_unknown_types
 from caffe_compat.export.verify import TOLERANCE, VerifyReport, verify
-from caffe_compat.files import write_error
 from caffe_compat.net import Net
 from caffe_compat.net.state import stage_names
 from caffe_compat.proto import read_net
@@ -71,8 +69,7 @@ def export_onnx(
     Raises ExportError (and PrototxtError, NetError, WeightsError, DataError); then nothing is written.
     """
     start = time.perf_counter()
-    if not Path(out).absolute().parent.exists():
-        raise write_error(out, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
+    refuse_unwritable(out)
     opset = checked_opset(opset)
     notes: list[str] = []
     net, data_layers = _prepare(net_or_path, weights, phase, level, stages, input_shape, deploy, strict, notes)
@@ -122,12 +119,16 @@ def _prepare(
     if not deploy:
         net = built or Net(document, phase, level, tuple(stages))
         data_layers = [node.param for node in net.nodes if node.param.HasField("transform_param")]
-        return _filled(net, built, weights, notes), data_layers
-    deployed = deploy_net(document, level, tuple(stages), _shapes(input_shape, document, built))
+        return _filled(net, built, weights, notes, document.ignored), data_layers
+    shapes = _shapes(input_shape, document, built)
+    deployed = deploy_net(document, level, tuple(stages), shapes)
     notes += deployed.notes
+    reasons = [*document.ignored, *deployed.notes]
     if built is not None and not deployed.changed and input_shape is None and built.phase == "TEST":
-        return _filled(built, built, weights, notes), []
-    return _filled(_rebuild(deployed, level, stages), built, weights, notes), deployed.data_layers
+        return _filled(built, built, weights, notes, reasons), []
+    with shapes_given(shapes if input_shape is not None else None):
+        net = _rebuild(deployed, level, stages)
+    return _filled(net, built, weights, notes, reasons), deployed.data_layers
 
 
 def _shapes(input_shape: Any, document: Any, built: Net | None) -> InputShapes:
@@ -154,8 +155,8 @@ def _rebuild(deployed: Deployed, level: int, stages: Sequence[str]) -> Net:
     return Net(deployed.document, "TEST", level, tuple(stages), seed=0)
 
 
-def _filled(net: Net, built: Net | None, weights: Any, notes: list[str]) -> Net:
-    """The net with the weights of files, or of the Net that it was made from."""
+def _filled(net: Net, built: Net | None, weights: Any, notes: list[str], reasons: Sequence[str]) -> Net:
+    """The net with the weights of files, or of the Net that it was made from; ``reasons``: why they may not fit."""
     if built is not None and net is not built:
         _copy_blobs(built, net)
     if weights:
@@ -163,7 +164,7 @@ def _filled(net: Net, built: Net | None, weights: Any, notes: list[str]) -> Net:
         try:
             report = load_weights(net, weights)
         except WeightsError as error:  # an assumed shape may be the reason
-            raise WeightsError("\n".join([str(error), *(f"note: {note}" for note in notes)])) from error
+            raise WeightsError("\n".join([str(error), *(f"note: {note}" for note in reasons)])) from error
         if report.untouched and built is None:
             notes.append(f"no weights for {', '.join(report.untouched)}: they keep the values of their fillers")
     elif built is None and net.learnable:

@@ -6,6 +6,7 @@ beside ``NAME``, as the ONNX format foresees.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -17,11 +18,19 @@ import onnx
 from onnx.external_data_helper import set_external_data
 
 from caffe_compat.errors import ExportError
-from caffe_compat.files import atomic_write, write_error
+from caffe_compat.files import atomic_write, refused_as, write_error
 
 LIMIT = 2_000_000_000
 """Bytes of one file; protobuf's own limit is 2**31 - 1."""
 _SMALL = 1024
+
+
+def refuse_unwritable(out: str | os.PathLike[str]) -> None:
+    """Raises ExportError where it is plain beforehand that ``out`` cannot be written."""
+    if not os.path.exists(Path(out).absolute().parent):
+        raise ExportError(str(write_error(out, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))))
+    if os.path.isdir(out):
+        raise ExportError(f"cannot write {out}: it is a folder; give the name of a file")
 
 
 @contextmanager
@@ -29,19 +38,19 @@ def staged(model: onnx.ModelProto, out: str | os.PathLike[str]) -> Iterator[onnx
     """Checks the model and gives it for verification: itself, or the path of a large one in a temporary folder.
 
     At the end of the ``with`` block it is written to ``out``; after an exception nothing is. Raises ExportError for an
-    invalid graph, CaffeCompatError where the file cannot be written.
+    invalid graph, and where the file cannot be written.
     """
     out = Path(out)
     if sum(len(tensor.raw_data) for tensor in model.graph.initializer) < LIMIT:
         check_model(model)
         yield model
-        with atomic_write(out) as file:
+        with refused_as(ExportError), atomic_write(out) as file:
             file.write(model.SerializeToString())
         return
     try:
         folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     except OSError as error:
-        raise write_error(out, error) from error
+        raise ExportError(str(write_error(out, error))) from error
     try:
         _write_large(model, folder, out)
         check_model(folder / out.name)
@@ -77,4 +86,4 @@ def _write_large(model: onnx.ModelProto, folder: Path, out: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise write_error(out, error) from error
+        raise ExportError(str(write_error(out, error))) from error

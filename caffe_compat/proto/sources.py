@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 
 from caffe_compat.errors import PrototxtError
+from caffe_compat.files import is_device
 
 TEXT = "<text>"
 _LONGEST_PATH = 4096
@@ -55,6 +56,8 @@ def decode(data: bytes, source: str) -> str:
 
 def read_file(path: Path) -> bytes:
     """A file's bytes. PrototxtError where it cannot be read, with near names of its folder."""
+    if is_device(path):
+        raise PrototxtError(f"{path} is a device, not a file; give the name of a prototxt, or /dev/stdin")
     try:
         return path.read_bytes()
     except FileNotFoundError:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from caffe_compat.errors import SolverError
-from caffe_compat.files import atomic_write
+from caffe_compat.files import atomic_write, refused_as
 from caffe_compat.net import Net
 from caffe_compat.proto import pb
 from caffe_compat.solver.hdf5_state import read_hdf5_state, write_hdf5_state
@@ -63,11 +63,11 @@ def write_snapshot(net: Net, state: Any, history: list[Tensor], model_path: str,
     Names that end in ".h5" make Caffe's HDF5 form.
 
     Each file appears whole or not at all, and a state never without its model: an old state of that name goes before
-    the new model comes. Raises CaffeCompatError where the system refuses; old files are then still there.
+    the new model comes. Raises SolverError where the system refuses; old files are then still there.
     """
     hdf5_form = state_path.endswith(hdf5.SUFFIX)
     arrays = [blob.detach().cpu().numpy() for blob in history]
-    with atomic_write(state_path, "w+b") as state_file:
+    with refused_as(SolverError), atomic_write(state_path, "w+b") as state_file:
         if hdf5_form:
             write_hdf5_state(state, arrays, state_file)
         else:
@@ -119,7 +119,10 @@ def _parse(path: Path, data: memoryview) -> tuple[Any, list[StoredBlob]]:
     rest = bytearray()
     for field in wire.fields(data):
         if field.number == 1 and field.kind == wire.BYTES:
-            raise SolverError(f"{path} is a .caffemodel: it holds weights only, give it with --weights; {_REMEDY}")
+            raise SolverError(
+                f"{path} is a .caffemodel: it holds weights only, give it with --weights (in Python: weights=); "
+                f"{_REMEDY}"
+            )
         if field.number == _HISTORY and field.kind == wire.BYTES:
             history.append(decode_blob(field.content))
         else:
@@ -148,7 +151,7 @@ def check_history(path: str | os.PathLike[str], stored: list[StoredBlob], histor
     if len(stored) != len(history):
         raise SolverError(
             f"{path} holds {len(stored)} history blobs, this solver of type {kind} has {len(history)}; resume with the "
-            "solver type and the net that wrote it, or start from its weights with --weights"
+            "solver type and the net that wrote it, or start from its weights with --weights (in Python: weights=)"
         )
     for index, (theirs, mine) in enumerate(zip(stored, history, strict=True)):
         if not theirs.fits(tuple(mine.shape)) or theirs.values.size != mine.numel():

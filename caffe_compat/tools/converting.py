@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from caffe_compat.errors import WeightsError
-from caffe_compat.files import atomic_write
+from caffe_compat.files import atomic_write, refused_as
 from caffe_compat.net import Net
 from caffe_compat.proto import pb
 from caffe_compat.tools.weight_files import CAFFE, format_of, read_arrays, write_arrays
@@ -36,11 +36,11 @@ def convert(source: StrPath, out: StrPath, net: Net | None = None) -> str:
     if not set(formats) <= set(CAFFE):
         raise WeightsError(
             f"{source} to {out}: the names of the blobs in .safetensors and .npz are those of the net: name its "
-            "prototxt with --model"
+            "prototxt with --model (in Python: net=)"
         )
     layers = [layer for layer in stored_layers(source) if layer.blobs]
     _check_shapes(source, layers)
-    with atomic_write(out, "w+b") as file:
+    with refused_as(WeightsError), atomic_write(out, "w+b") as file:
         (_write_hdf5 if formats[1] == ".h5" else _write_binary)(layers, file)
     return f"{len(layers)} layer(s) converted"
 
@@ -93,7 +93,7 @@ def _check_shapes(source: StrPath, layers: list[StoredLayer]) -> None:
     if any(blob.legacy for layer in layers for blob in layer.blobs.values()):
         raise WeightsError(
             f"{source} is in an old form that says four sizes of every blob, not its real shape; name the net's "
-            "prototxt with --model"
+            "prototxt with --model (in Python: net=)"
         )
 
 

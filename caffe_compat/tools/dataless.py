@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from caffe_compat.errors import DataError
-from caffe_compat.export.input_shape import InputShapes, top_shapes
+from caffe_compat.export.input_shape import InputShapes, shapes_given, top_shapes
 from caffe_compat.net import Net
 from caffe_compat.net.build import kept_layers
 from caffe_compat.net.state import NetState
@@ -35,7 +35,8 @@ def build_without_data(
         except DataError:
             pass
     state = NetState.of(document.message, phase, level, stages)
-    return Net(_with_inputs(document, state, shapes or {}), phase, level, tuple(stages), device)
+    with shapes_given(shapes):
+        return Net(_with_inputs(document, state, shapes or {}), phase, level, tuple(stages), device)
 
 
 def _with_inputs(document: Document, state: NetState, shapes: InputShapes) -> Document:

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from caffe_compat.data.lmdb_write import lmdb_writer
-from caffe_compat.errors import CaffeCompatError, NetError
-from caffe_compat.files import atomic_write
+from caffe_compat.errors import CaffeCompatError, DataError, NetError
+from caffe_compat.files import atomic_write, refused_as
 from caffe_compat.net import Net
 from caffe_compat.proto import pb
 
@@ -66,7 +66,7 @@ def _passes(net: Net, blobs: Sequence[str], batches: int) -> Iterator[list[np.nd
 def _into_npz(net: Net, blobs: Sequence[str], path: Path, batches: int) -> int:
     parts = list(_passes(net, blobs, batches))
     arrays = {name: np.concatenate([np.atleast_1d(part[index]) for part in parts]) for index, name in enumerate(blobs)}
-    with atomic_write(path) as file:
+    with refused_as(DataError), atomic_write(path) as file:
         np.savez(file, allow_pickle=False, **arrays)
     return len(arrays[blobs[0]])
 

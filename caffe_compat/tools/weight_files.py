@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from caffe_compat.errors import WeightsError
-from caffe_compat.files import atomic_write
+from caffe_compat.files import atomic_write, reason, refused_as
 from caffe_compat.weights.caffemodel import stored_layers
 
 CAFFE = (".caffemodel", ".h5")
@@ -43,11 +43,11 @@ def read_arrays(path: str | os.PathLike[str]) -> Arrays:
 def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
     """Write .safetensors or .npz, whole or not at all."""
     if format_of(path) == ".npz":
-        with atomic_write(path, "w+b") as file:
+        with refused_as(WeightsError), atomic_write(path, "w+b") as file:
             np.savez(file, allow_pickle=False, **arrays)
         return
     content = _safetensors().numpy.save(dict(arrays), metadata={"format": "pt"})
-    with atomic_write(path) as file:
+    with refused_as(WeightsError), atomic_write(path) as file:
         file.write(content)
 
 
@@ -56,7 +56,7 @@ def _read_npz(path: Path) -> Arrays:
         with np.load(path, allow_pickle=False) as content:
             return {name: np.asarray(content[name], np.float32) for name in content}
     except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        raise WeightsError(f"{path} cannot be read as an .npz: {error}; copy or make it again") from error
+        raise WeightsError(f"{path} cannot be read as an .npz: {reason(error)}; copy or make it again") from error
 
 
 def _read_safetensors(path: Path) -> Arrays:
@@ -66,7 +66,7 @@ def _read_safetensors(path: Path) -> Arrays:
     except OSError as error:
         raise WeightsError(f"cannot read the weights {path}: {error.strerror}") from error
     except (library.SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"{path} is no .safetensors, or damaged: {error}; copy or make it again") from error
+        raise WeightsError(f"{path} is no .safetensors, or damaged: {reason(error)}; copy or make it again") from error
     return {name: tensor.float().numpy() for name, tensor in content.items()}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from caffe_compat.errors import PrototxtError, WeightsError
-from caffe_compat.files import atomic_write
+from caffe_compat.files import atomic_write, is_device, refused_as
 from caffe_compat.net import Net, Node
 from caffe_compat.proto import pb, read_binary, upgrade_net
 from caffe_compat.weights import hdf5, wire
@@ -97,6 +97,8 @@ def is_hdf5(path: Path) -> bool:
 
 def _read(path: Path) -> memoryview:
     """The file's bytes, once they look like a NetParameter."""
+    if is_device(path):
+        raise WeightsError(f"{path} is a device, not a file; {ACCEPTED}")
     try:
         data = memoryview(path.read_bytes())
     except OSError as error:
@@ -119,9 +121,9 @@ def save_caffemodel(net: Net, path: str | os.PathLike[str]) -> None:
 
     Every layer of the net is written with its blobs, a shared one in each layer that uses it. A file beyond 2 GiB
     is read by caffe_compat only. A name that ends in ".h5" makes Caffe's HDF5 form, of the blobs alone. Raises
-    CaffeCompatError where the system refuses.
+    WeightsError where the system refuses.
     """
-    with atomic_write(path, "w+b") as file:
+    with refused_as(WeightsError), atomic_write(path, "w+b") as file:
         write_caffemodel(net, file, hdf5_form=os.fspath(path).endswith(hdf5.SUFFIX))
 
 

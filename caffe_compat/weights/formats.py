@@ -45,5 +45,8 @@ def other_message(data: memoryview) -> str | None:
     if kinds.get(2) == wire.VARINT and kinds.get(5) == wire.BYTES:
         return "a mean image (.binaryproto)"
     if kinds.get(3) == wire.BYTES or kinds.get(2) == wire.BYTES:
-        return "a solver state; train on from it with --snapshot, its weights are in the .caffemodel beside it"
+        return (
+            "a solver state; train on from it with --snapshot (in Python: snapshot=), its weights are in the "
+            ".caffemodel beside it"
+        )
     return None

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from caffe_compat.errors import DataError
-from caffe_compat.files import atomic_write
+from caffe_compat.files import atomic_write, refused_as
 
 
 def read_mean(path: str | os.PathLike[str]) -> np.ndarray:
@@ -26,7 +26,7 @@ def read_mean(path: str | os.PathLike[str]) -> np.ndarray:
     except OSError as error:
         raise DataError(f"cannot read the mean {path}: {error.strerror}; {remedy}") from error
     except DecodeError as error:
-        raise DataError(f"{path} is no mean image (a BlobProto): {error}; {remedy}") from error
+        raise DataError(f"{path} is no mean image (a BlobProto); {remedy} ({error})") from error
     legacy = (blob.num, blob.channels, blob.height, blob.width)
     shape = legacy if any(legacy) else tuple(blob.shape.dim)
     values = np.array(blob.data or blob.double_data, dtype=np.float32)
@@ -41,7 +41,10 @@ def read_mean(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def write_mean(path: str | os.PathLike[str], mean: np.ndarray) -> None:
-    """Writes ``mean`` (C, H, W) as Caffe's compute_image_mean does: num 1, channels, height, width, floats."""
+    """Writes ``mean`` (C, H, W) as Caffe's compute_image_mean does: num 1, channels, height, width, floats.
+
+    Raises DataError for another shape, and where the system refuses.
+    """
     from caffe_compat.proto import pb
 
     if mean.ndim != 3:
@@ -49,5 +52,5 @@ def write_mean(path: str | os.PathLike[str], mean: np.ndarray) -> None:
     channels, height, width = mean.shape
     blob = pb.BlobProto(num=1, channels=channels, height=height, width=width)
     blob.data.extend(np.asarray(mean, dtype=np.float32).ravel().tolist())
-    with atomic_write(path) as file:
+    with refused_as(DataError), atomic_write(path) as file:
         file.write(blob.SerializeToString())

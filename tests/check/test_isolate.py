@@ -123,3 +123,9 @@ def test_a_file_that_may_not_be_read(capsys: pytest.CaptureFixture[str]) -> None
     write("secret.prototxt").chmod(0)
     assert main(["check", "secret.prototxt", "--json", "--jobs", "1"]) == 1
     assert json.loads(capsys.readouterr().out)[0]["parse"]["message"] == "Permission denied"
+
+
+@linux
+def test_an_endless_device_is_not_read(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "/dev/zero", "--json", "--jobs", "1"]) == 1
+    assert json.loads(capsys.readouterr().out)[0]["parse"]["message"] == "a device, not a file"

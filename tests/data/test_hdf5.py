@@ -116,6 +116,12 @@ def test_a_list_that_is_no_text(folder: Path) -> None:
         open_layer(layer(text().replace("list.txt", "0.h5")), base_dir=folder)
 
 
+def test_a_prototxt_as_a_list(folder: Path) -> None:
+    (folder / "list.txt").write_text('layer { name: "x" }\n')
+    with pytest.raises(CaffeCompatError, match=r"list\.txt must be a text file that names HDF5 files, one a line"):
+        open_layer(layer(text()), base_dir=folder)
+
+
 def test_refusals(folder: Path) -> None:
     with pytest.raises(CaffeCompatError, match="does not transform"):
         open_layer(layer(text() + " transform_param { scale: 2 }"), base_dir=folder)

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from onnx import numpy_helper
 
 from caffe_compat import CaffeCompatError, ExportError, WeightsError, export_onnx, load_net
 from caffe_compat.data.convert import convert_mnist
@@ -208,3 +209,30 @@ def test_unknown_layer_types_are_told_at_once(tmp_path):
         export_onnx(text, tmp_path / "out.onnx")
     assert "layer 'a' (Nonsense), <text>:2:1" in str(caught.value)
     assert "layer 'c' (Folly), <text>:4:1" in str(caught.value)
+
+
+@pytest.mark.parametrize("out", [".", "no/net.onnx"])
+def test_where_nothing_can_be_written_is_an_export_error(tmp_path, monkeypatch, out):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ExportError, match="cannot write"):
+        export_onnx(DEPLOY, out)
+
+
+def test_weights_are_loaded_into_a_copy(tmp_path):
+    net, other = load_net(DEPLOY, seed=1), load_net(DEPLOY, seed=2)
+    save_caffemodel(other, tmp_path / "other.caffemodel")
+    before = net.layer("ip1").weight.detach().clone()
+    export_onnx(net, tmp_path / "net.onnx", tmp_path / "other.caffemodel")
+    assert torch.equal(net.layer("ip1").weight, before)
+    held = {i.name: numpy_helper.to_array(i) for i in onnx.load(tmp_path / "net.onnx").graph.initializer}
+    assert np.array_equal(held["ip1.weight"], other.layer("ip1").weight.detach().numpy())
+
+
+def test_upgrades_are_no_reason_why_weights_do_not_fit(tmp_path):
+    old = 'input: "data" input_dim: 2 input_dim: 3 input_dim: 1 input_dim: 1\n'
+    fc = 'layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" inner_product_param { num_output: N } }'
+    save_caffemodel(load_net(old + fc.replace("N", "4")), tmp_path / "w.caffemodel")
+    with pytest.raises(WeightsError) as error:
+        export_onnx(old + fc.replace("N", "5 nun_output: 6"), tmp_path / "n.onnx", tmp_path / "w.caffemodel")
+    assert "upgraded" not in str(error.value)
+    assert "unknown field 'nun_output'" in str(error.value)

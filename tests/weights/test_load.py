@@ -397,3 +397,13 @@ def test_whole_numbers_in_hdf5_are_read() -> None:
         del content["data/fc/1"]
         content["data/fc/1"] = np.arange(4, dtype="i8")
     assert blobs(load_net(NET, weights="net.caffemodel.h5"))["fc.1"].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("name", ["nodir/x.caffemodel", "nodir/x.caffemodel.h5", "."])
+def test_where_no_weights_can_be_written_is_a_weights_error(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    net = load_net('layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }')
+    with pytest.raises(WeightsError, match="cannot write"):
+        save_caffemodel(net, name)
