@@ -81,7 +81,8 @@ def read_labels(labels: Sequence[str] | str | os.PathLike[str] | None) -> tuple[
         text = Path(labels).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ExportError(
-            f"cannot read the labels {os.fspath(labels)}: {error}; give a UTF-8 text, one label a line"
+            f"cannot read the labels {os.fspath(labels)}: {getattr(error, 'strerror', None) or 'they are not UTF-8'}; "
+            "give a UTF-8 text, one label a line"
         ) from error
     return tuple(line.strip() for line in text.splitlines() if line.strip())
 

@@ -12,6 +12,7 @@ from caffe_compat.export.input_shape import InputShapes, top_shapes
 from caffe_compat.export.labels import depending_on, is_data, is_loss, label_tops
 from caffe_compat.proto import Document, pb
 
+_SHOWN = 6
 Placed = tuple[int, Any]
 """A LayerParameter with its index in the file, or that of the layer it comes from."""
 
@@ -55,10 +56,24 @@ class Rewrite:
         wanted += measured(layers, tainted, given) if not wanted else []
         wanted += own_outputs(layers, removed, given)
         if not wanted:
-            raise ExportError(f"{self.document.source}: without the labels no layer computes anything to deploy")
+            raise ExportError(self._nothing_left(tainted))
         needed = needed_layers(body, wanted)
         self.layers = self._inputs(needed) + [item for item in needed if not is_data(item[1])]
         return self
+
+    def _nothing_left(self, tainted: set[int]) -> str:
+        """The error where no layer remains, with the reason for each."""
+        reasons = []
+        for index, (_, layer) in enumerate(self.kept):
+            why = "a loss" if is_loss(layer) else "made from labels" if index in tainted else "not needed by an output"
+            why = "brings data, which a deployed net is given" if is_data(layer) else why
+            reasons.append(f"'{layer.name}' ({layer.type}): {why}")
+        more = f", and {len(reasons) - _SHOWN} more" if len(reasons) > _SHOWN else ""
+        return (
+            f"{self.document.source}: nothing is left to deploy: the TEST net has {', '.join(reasons[:_SHOWN])}{more}; "
+            "give a net with a layer that computes something from data in phase TEST, as its include and exclude rules "
+            "decide"
+        )
 
     def _probabilities(self, body: list[Placed], heads: list[Head]) -> list[str]:
         """Adds to ``body`` a Softmax or Sigmoid for each loss that has one, unless it is there; returns their tops."""
@@ -95,7 +110,8 @@ class Rewrite:
             self.data_layers.append(layer)
             for top in tops:
                 if top not in shapes:
-                    raise ExportError(f"{where}: the shape of '{top}' is not known; say --input-shape {top}:N,...")
+                    raise ExportError(f"{where}: the shape of '{top}' is not known; say --input-shape {top}:N,... "
+                                      f"(in Python: input_shape={{'{top}': (N, ...)}})")  # fmt: skip
                 inputs.append((index, input_layer(_free(top, names), top, shapes[top])))
         return inputs
 

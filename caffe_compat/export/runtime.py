@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import functools
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,4 +110,5 @@ def _checked_threads(threads: int) -> int:
 
 def _unreadable(name: str, error: Exception) -> str:
     text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return f"{name} cannot be opened by onnxruntime: {text}; it is damaged or no ONNX file: export it again"
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
+    return f"{name} is damaged or no ONNX file, or newer than this onnxruntime: export it again (onnxruntime: {text})"

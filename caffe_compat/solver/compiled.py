@@ -39,7 +39,8 @@ class Passes:
         host_work = _host_work(net)
         if cuda_graph:
             if host_work or not self._on_gpu:
-                why = host_work or f"the net is on the device {precision.device}; accepted: a GPU, with --gpu"
+                place = f"the net is on the device {precision.device}; accepted: a GPU, with --gpu (in Python: device=)"
+                why = host_work or place
                 raise SolverError(f"no CUDA graph can be made of this net: {why}")
             self._graph = _Graph(net, self._forward_backward)
         if compile and host_work:
@@ -121,7 +122,7 @@ class _Graph:
             was, found = (list(blob[changed[0]].shape) for blob in (self._inputs, blobs))
             raise SolverError(
                 f"blob '{changed[0]}' has shape {found}, the CUDA graph was made for {was}; accepted: batches of one "
-                "size; leave out --cuda-graphs"
+                "size; leave out --cuda-graphs (in Python: cuda_graphs=)"
             )
         if blobs:
             torch._foreach_copy_(list(self._inputs.values()), [blobs[name] for name in self._inputs])

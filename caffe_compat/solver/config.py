@@ -46,7 +46,8 @@ def check_fields(document: Document) -> None:
         raise _refuse(document, "type", f"unknown solver type '{param.type}'; known types: {', '.join(sorted(RULES))}")
     if param.lr_policy not in POLICIES:
         known = ", ".join(POLICIES)
-        raise _refuse(document, "lr_policy", f"unknown learning-rate policy '{param.lr_policy}'; known: {known}")
+        found = f"unknown learning-rate policy '{param.lr_policy}'" if param.lr_policy else "lr_policy is missing"
+        raise _refuse(document, "lr_policy", f"{found}; known: {known}")
     for name in rule.refused:
         if getattr(param, name) != 0:
             raise _refuse(document, name, f"{name} cannot be used with {param.type}; remove it, or choose another type")

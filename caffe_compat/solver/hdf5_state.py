@@ -33,7 +33,9 @@ def read_hdf5_state(path: Path) -> tuple[Any, list[StoredBlob]]:
     try:
         with hdf5.opened(path) as content:
             if "data" in content and "iter" not in content:
-                raise SolverError(f"{path} is a .caffemodel: it holds weights only, give it with --weights")
+                raise SolverError(
+                    f"{path} is a .caffemodel: it holds weights only, give it with --weights (in Python: weights=)"
+                )
             message = pb.SolverState(
                 iter=int(content["iter"][0]),
                 learned_net=bytes(content["learned_net"][()]).decode("utf-8", "surrogateescape"),

@@ -80,7 +80,8 @@ def _check_type(path: str | os.PathLike[str], written: str, kind: str) -> list[s
     if written in RULES and RULES[written].history == RULES[kind].history:
         return [f"{text}: it goes on with {written}'s history"]
     raise SolverError(
-        f'{text}, whose history is another; resume with type: "{written}", or start from its weights with --weights'
+        f'{text}, whose history is another; resume with type: "{written}", or start from its weights with --weights '
+        "(in Python: weights=)"
     )
 
 

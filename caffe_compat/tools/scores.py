@@ -36,7 +36,7 @@ def mean_scores(net: Net, iterations: int, each: bool = False) -> tuple[float, d
 def print_scores(net: Net, iterations: int) -> None:
     """Print the loss and every output, averaged over ``iterations`` batches."""
     if iterations < 1:
-        raise NetError(f"--iterations {iterations}: accepted: 1 or more")
+        raise NetError(f"{iterations} iterations are asked for; accepted: 1 or more")
     print(f"Running for {iterations} iterations.", file=sys.stderr)
     loss, means = mean_scores(net, iterations, each=True)
     print(f"Loss: {loss:g}")

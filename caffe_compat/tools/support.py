@@ -61,7 +61,8 @@ def support_row(name: str) -> Row:
     if name not in BVLC and origin(name) == OURS:
         known = sorted({*BVLC, *LAYERS, *(known for types in FORKS.values() for known in types)})
         near = difflib.get_close_matches(name.lower(), [known.lower() for known in known], n=3)
-        found = [candidate for candidate in known if candidate.lower() in near]
+        within = [candidate for candidate in known if name and name.lower() in candidate.lower()]
+        found = within[:8] or [candidate for candidate in known if candidate.lower() in near]
         hint = f"did you mean {' or '.join(found)}?" if found else "'caffe-compat layers' lists all types"
         raise NetError(f"unknown layer type '{name}'; {hint}")
     no = Verdict(False, REASONS.get(name, NOT_BUILT))

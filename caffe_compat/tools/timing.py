@@ -22,7 +22,7 @@ def print_times(net: Net, iterations: int) -> None:
     own, and can be less.
     """
     if iterations < 1:
-        raise NetError(f"--iterations {iterations}: accepted: 1 or more")
+        raise NetError(f"{iterations} iterations are asked for; accepted: 1 or more")
     device = net.learnable[0].tensor.device if net.learnable else torch.device("cpu")
     inputs = {name: torch.zeros(net.shapes[name], device=device) for name in net.inputs}
     forward, backward = layer_times(net, inputs, iterations)

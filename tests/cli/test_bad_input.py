@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 import pytest
 
+from caffe_compat.cli import main
 from tests.cli.running import Folder
 
 W = "--weights snap_iter_12.caffemodel"
@@ -36,6 +38,8 @@ PROTOTXT: list[tuple[str, Edit, str, str]] = [
      r'net\.prototxt:3:1: transform_param.s mean_file "m\.binaryproto" is not there'),
     ("policy", (SOLVER, '"step"', '"stepp"'), "train solver.prototxt",
      r"solver\.prototxt:3:1: unknown learning-rate policy 'stepp'; known: fixed, step"),
+    ("no policy", (SOLVER, 'lr_policy: "step"', ""), "train solver.prototxt",
+     r"solver\.prototxt(:1:1)?: lr_policy is missing; known: fixed, step"),
     ("no net", (SOLVER, 'net: "net.prototxt"', ""), "train solver.prototxt", "exactly one of net, .*found none"),
     ("net missing", (SOLVER, "net.prototxt", "nett.prototxt"), "train solver.prototxt",
      r"solver\.prototxt:1:1: net: there is no file nett\.prototxt; did you mean net\.prototxt"),
@@ -161,6 +165,12 @@ WRONG_FILE: list[tuple[str, str]] = [
     (f"export net.prototxt {W} -o z.onnx --mean nope.binaryproto", "cannot read the mean nope.binaryproto"),
     (f"export net.prototxt {W} -o z.onnx --mean net.prototxt", "net.prototxt is no mean image"),
     (f"export net.prototxt {W} -o z.onnx --labels nope.txt", "cannot read the labels nope.txt"),
+    (f"export net.prototxt {W} -o z.onnx --labels nope.txt", "nope.txt: No such file or directory; give a UTF-8 text"),
+    ("convert-imageset . nope.txt out", "the list nope.txt cannot be read: No such file or directory; give"),
+    (f"export net.prototxt {W} -o z.onnx --mean net.prototxt", r"\(a BlobProto\); give the file .* wrote \(Error"),
+    ("classify net.prototxt a.png", r"net.prototxt is damaged or no ONNX file, .*\(onnxruntime: [^\[]*$"),
+    ("layers Convolutoin", "unknown layer type 'Convolutoin'; did you mean Convolution"),
+    ("layers conv", "unknown layer type 'conv'; did you mean .*Convolution"),
     ("convert-mnist nowhere --out new/m", "nowhere holds neither train-images"),
     ("convert-cifar db --out m", "db holds no CIFAR"),
     ("convert-mnist empty --out m", "empty cannot be read as an .npz"),
@@ -183,6 +193,31 @@ def foreign_onnx(path: Path) -> None:
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, 6, 6]) for name in "xy"]
     graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", values[:1], values[1:])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
+
+
+def test_an_existing_data_base_names_the_option(folder: Folder) -> None:
+    (folder.path / "list.txt").write_text("a.png 0\n")
+    message = folder.refused("convert-imageset ./ list.txt db")
+    assert "db exists already: remove it, choose another name, or overwrite it (--overwrite; in Python over" in message
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux's endless device")
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("summary /dev/full", "/dev/full is a device, not a file"),
+        ("train /dev/zero", "/dev/zero is a device, not a file"),
+        ("test net.prototxt --weights /dev/zero", "/dev/zero is a device, not a file"),
+    ],
+)  # fmt: skip
+def test_an_endless_device_is_not_read(folder: Folder, command: str, expected: str) -> None:
+    assert expected in folder.refused(command)
+
+
+@pytest.mark.parametrize("command", [f"export net.prototxt {W} -o z.onnx", f"verify net.onnx net.prototxt {W}"])
+def test_a_shape_of_the_command_line_is_told_where_the_net_refuses_it(folder: Folder, command: str) -> None:
+    message = folder.refused(f"{command} --input-shape data:1")
+    assert "note that 'data' has shape [1], as --input-shape says (in Python: input_shape=)" in message
 
 
 # ---- weights that do not fit
@@ -251,3 +286,10 @@ def test_unwritable(folder: Folder, command: str, expected: str) -> None:
     if command.startswith("demo"):
         pytest.importorskip("matplotlib")
     assert re.search(expected, folder.refused(command))
+
+
+def test_an_ignored_field_is_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    net = tmp_path / "typo.prototxt"
+    net.write_text('layer { name: "x" type: "Input" top: "x" nam: 1 input_param { shape { dim: 1 } } }')
+    assert main(["summary", str(net)]) == 0
+    assert capsys.readouterr().err.count("unknown field 'nam'") == 1

@@ -191,3 +191,16 @@ def test_no_iteration(folder: Folder) -> None:
     result = folder.run("train solver.prototxt")
     assert result.status == 0
     assert "max_iter is not given" in result.err
+
+
+# ---- what is no file on a disk
+
+
+@linux
+@pytest.mark.parametrize("source", [
+    "<(cat net.prototxt)", "/dev/stdin <net.prototxt", "/dev/stdin < <(cat net.prototxt)",
+])  # fmt: skip
+def test_a_net_from_a_pipe(folder: Folder, source: str) -> None:
+    status, err = shell(f"caffe-compat deploy -o out.prototxt {source}")
+    assert (status, "error" in err) == (0, False), err
+    assert "InnerProduct" in (folder.path / "out.prototxt").read_text()

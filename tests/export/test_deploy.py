@@ -176,8 +176,23 @@ def test_stages_choose_the_layers():
 
 def test_nothing_without_labels_is_an_error():
     net = DATA + 'layer { name: "s" type: "Silence" bottom: "data" bottom: "label" }\n'
-    with pytest.raises(ExportError, match="without the labels no layer computes anything"):
+    with pytest.raises(ExportError, match=r"nothing is left to deploy: the TEST net has .*: "):
         deploy_net(net, input_shapes=GIVEN)
+
+
+@pytest.mark.parametrize(
+    ("net", "expected"),
+    [
+        ('layer { name: "d" type: "DummyData" top: "d" dummy_data_param { shape { dim: 2 } } }', "'d' (DummyData): b"),
+        ('layer { name: "p" type: "Python" top: "p" python_param { module: "m" layer: "L" } }', "'p' (Python): brings"),
+    ],
+)
+def test_nothing_but_data_is_an_error_that_names_the_layers(net, expected):
+    with pytest.raises(ExportError) as told:
+        deploy_net(net)
+    assert expected in str(told.value)
+    assert "labels" not in str(told.value)
+    assert "give a net with a layer that computes something" in str(told.value)
 
 
 def test_places_stay_those_of_the_file():
