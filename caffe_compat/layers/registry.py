@@ -75,10 +75,12 @@ def layer_class(type_name: str) -> type[Layer]:
     if type_name in LAYERS:
         return LAYERS[type_name]
     near = near_types(type_name)
-    hint = f"did you mean {' or '.join(near)}?" if near else (
-        "a class of your own is made known by caffe_compat.register_layer, and to a command by --import FILE.py"
+    if near:
+        raise NetError(f"unknown layer type '{type_name}'; did you mean {' or '.join(near)}?")
+    raise NetError(
+        f"unknown layer type '{type_name}'; a class of your own is made known by caffe_compat.register_layer, and to a "
+        f"command by --import FILE.py (known types: {', '.join(sorted(LAYERS))})"
     )
-    raise NetError(f"unknown layer type '{type_name}'; {hint} (known types: {', '.join(sorted(LAYERS))})")
 
 
 def near_types(type_name: str) -> list[str]:

@@ -27,10 +27,11 @@ def fed(
         if not isinstance(blob, Tensor):
             device = next((blob.device for node in nodes for blob in node.layer.blobs), None)
             blobs[name] = from_array(name, blob).to(device)
-    if missing := [name for name in inputs if name not in blobs]:
-        raise NetError(f"input(s) missing: {', '.join(missing)}; the net takes {_shapes(nodes, inputs)}")
-    if unknown := [name for name in blobs if name not in inputs]:
-        raise NetError(f"unknown input(s): {', '.join(unknown)}; the net takes {_shapes(nodes, inputs)}")
+    missing, unknown = [n for n in inputs if n not in blobs], [n for n in blobs if n not in inputs]
+    if missing or unknown:
+        what = [f"input(s) missing: {', '.join(missing)}"] if missing else []
+        what += [f"unknown input(s): {', '.join(unknown)}"] if unknown else []
+        raise NetError(f"{'; '.join(what)}; the net takes {_shapes(nodes, inputs)}")
     _check_memory([name for name, blob in blobs.items() if not blob.numel()], nodes)
     return blobs
 

@@ -23,11 +23,8 @@ def fed_inputs(net: Net, feed: Feed | None, device: torch.device) -> dict[str, T
     """What the net's Input layers are fed with, on the device. Raises SolverError where nobody feeds them."""
     if not net.inputs:
         return {}
-    if feed is None:
-        raise SolverError(
-            f"the {net.phase} net has Input layers ({', '.join(net.inputs)}), and nobody feeds them; set "
-            "solver.feed (for test net i solver.test_feeds[i]) to a function that returns a dict of tensors"
-        )
+    check_feed(net, feed)
+    assert feed is not None
     if not callable(feed):
         raise SolverError(f"solver.feed is a {type(feed).__name__}; accepted: a function that returns a dict")
     batch = feed()
@@ -37,6 +34,17 @@ def fed_inputs(net: Net, feed: Feed | None, device: torch.device) -> dict[str, T
             f"inputs {', '.join(net.inputs)}"
         )
     return {name: _sent(name, blob, device) for name, blob in batch.items()}
+
+
+def check_feed(net: Net, feed: Feed | None) -> None:
+    """Raise SolverError where nobody feeds the net's Input layers."""
+    if net.inputs and feed is None:
+        node = next(node for node in net.nodes if net.inputs[0] in node.tops)
+        raise SolverError(
+            f"{node.where}: the {net.phase} net has Input layers ({', '.join(net.inputs)}), and nobody feeds them; "
+            "give it data layers instead, or in Python set solver.feed (for test net i solver.test_feeds[i]) to a "
+            "function that returns a dict of tensors"
+        )
 
 
 def _sent(name: str, blob: Tensor | np.ndarray, device: torch.device) -> Tensor:

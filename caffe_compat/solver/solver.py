@@ -17,7 +17,7 @@ from caffe_compat.proto import Document, read_solver
 from caffe_compat.solver import config, state
 from caffe_compat.solver.compiled import Passes
 from caffe_compat.solver.distributed import REQUESTS, Ranks
-from caffe_compat.solver.feeding import Feed, fed_inputs
+from caffe_compat.solver.feeding import Feed, check_feed, fed_inputs
 from caffe_compat.solver.log import Listener, Log
 from caffe_compat.solver.losses import LossMeter
 from caffe_compat.solver.nets import build_nets, current_device
@@ -152,6 +152,7 @@ class Solver:
         could not be written.
         """
         self._check_prefix(self.param.snapshot_after_train)
+        check_feed(self.net, self.feed)
         if self.iter >= self.param.max_iter > 0:
             self.log.solved(self.iter, self.param.max_iter)
         self.log.solving(self.net.name, self.param.lr_policy)

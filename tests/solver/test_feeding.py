@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from caffe_compat import NetError, Solver, SolverError
+from caffe_compat.solver.log import Log
 
 NET = """
 layer { name: "x" type: "Input" top: "x" top: "y" input_param { shape { dim: 4 dim: 3 } shape { dim: 4 dim: 2 } } }
@@ -69,3 +70,11 @@ def test_loss_and_rate_of_the_last_iteration() -> None:
 def test_a_number_of_iterations(count: Any) -> None:
     with pytest.raises(SolverError, match="accepted: a whole number of iterations, 0 or more"):
         solver().step(count)
+
+
+def test_solve_says_at_once_that_nobody_feeds_it() -> None:
+    made, said = solver("snapshot_after_train: false"), list[Any]()
+    made.log = Log(said.append)
+    with pytest.raises(SolverError, match=r"^<text>:\d+:\d+: the TRAIN net .* \(x, y\).* data layers"):
+        made.solve()
+    assert not said
