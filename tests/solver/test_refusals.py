@@ -14,7 +14,7 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"type": '"Lion"'}, "unknown solver type 'Lion'; known types: AdaDelta, AdaGrad, Adam, Nesterov, RMSProp, SGD"),
     ({"type": '"sgd"'}, "unknown solver type 'sgd'; known types"),
     ({"lr_policy": '"cosine"'}, "unknown learning-rate policy 'cosine'; known: fixed, step, exp, inv, multistep, poly"),
-    ({"lr_policy": None}, "unknown learning-rate policy ''"),
+    ({"lr_policy": None}, "lr_policy is missing; known: fixed, step"),
     ({"regularization_type": '"L3"'}, "unknown regularization type 'L3'; accepted: L1, L2"),
     ({"type": '"AdaGrad"'}, "momentum cannot be used with AdaGrad"),
     ({"type": '"RMSProp"'}, "momentum cannot be used with RMSProp"),
