@@ -185,7 +185,10 @@ def test_five_thousand_lines_are_read_quickly() -> None:
         "    num_output: 64\n    kernel_size: 3\n    pad: 1\n  }\n}\n"
     )
     text = layer * 500
-    start = time.perf_counter()
-    net = parse_text(text, "NetParameter").message
+    seconds = []
+    for _ in range(5):  # the fastest, in time of the processor: others use the machine, too
+        start = time.process_time()
+        net = parse_text(text, "NetParameter").message
+        seconds.append(time.process_time() - start)
     assert len(net.layer) == 500
-    assert time.perf_counter() - start < 0.3
+    assert min(seconds) < 0.3, seconds
