@@ -109,10 +109,12 @@ def test_an_unknown_message_is_an_attribute_error() -> None:
 
 def test_loading_is_fast() -> None:
     text = Path(schema.__file__).with_name("caffe.proto").read_text("utf-8")
-    schema.parse_schema(text)
-    start = time.perf_counter()
-    schema.parse_schema(text).SerializeToString()
-    assert time.perf_counter() - start < 0.03
+    seconds = []
+    for _ in range(6):  # the fastest, in time of the processor: others use the machine, too
+        start = time.process_time()
+        schema.parse_schema(text).SerializeToString()
+        seconds.append(time.process_time() - start)
+    assert min(seconds) < 0.03, seconds
 
 
 def test_importing_the_package_does_not_import_protobuf() -> None:
