@@ -82,6 +82,8 @@ def _flat(net: Net, node: Node) -> bool:
 
 def _equal_values(net: Net, node: Node) -> bool:
     x = net.blobs[node.tops[0]].detach()
+    if not x.numel():
+        return False
     return any(bool((x.flatten(axis).std(axis, correction=0) < 1e-3).any()) for axis in (1, 2))
 
 
