@@ -32,9 +32,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _net(args: argparse.Namespace) -> Any:
+    from caffe_compat.export.dataless import build_without_data
     from caffe_compat.export.input_shape import parse_input_shapes
     from caffe_compat.proto import read_net
-    from caffe_compat.tools.dataless import build_without_data
 
     if not args.model:
         return None

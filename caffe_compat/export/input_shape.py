@@ -13,6 +13,7 @@ from caffe_compat.errors import CaffeCompatError, ExportError, NetError
 from caffe_compat.layers.create import create_layer
 from caffe_compat.layers.source import open_source
 from caffe_compat.net.node import naming
+from caffe_compat.proto import Document
 
 Shape = tuple[int, ...]
 InputShapes = Mapping[str, Sequence[int]]
@@ -28,6 +29,19 @@ def parse_input_shapes(texts: Sequence[str]) -> dict[str, Shape]:
             raise ExportError(f"input shape {text!r} is not understood; accepted: NAME:N,C,H,W as in data:1,3,227,227")
         shapes[match[1]] = sizes
     return shapes
+
+
+def named_shapes(input_shape: InputShapes | Sequence[int], document: Document) -> dict[str, Shape]:
+    """Shapes by the name of an input; one shape alone is that of the only input. Raises ExportError."""
+    if isinstance(input_shape, Mapping):
+        return {name: tuple(shape) for name, shape in input_shape.items()}
+    tops = [top for layer in document.message.layer if not layer.bottom for top in layer.top[:1]]
+    first = list(dict.fromkeys(tops))
+    if len(first) != 1:
+        raise ExportError(
+            f"input_shape is one shape, but the net has the inputs {', '.join(first)}; give a dict by name"
+        )
+    return {first[0]: tuple(input_shape)}
 
 
 @contextmanager

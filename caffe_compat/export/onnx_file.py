@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from onnx import helper
 
-from caffe_compat.errors import ExportError, WeightsError
+from caffe_compat.errors import WeightsError
 from caffe_compat.export.deploy import Deployed, deploy_net
 from caffe_compat.export.facts import Given, gather
 from caffe_compat.export.folding import fold_scales
-from caffe_compat.export.input_shape import InputShapes, shapes_given
+from caffe_compat.export.input_shape import InputShapes, named_shapes, shapes_given
 from caffe_compat.export.lower import SYMBOLIC, lower
 from caffe_compat.export.opsets import checked_opset
 from caffe_compat.export.prepend import prepend_preprocessing
@@ -133,21 +133,10 @@ def _prepare(
 
 def _shapes(input_shape: Any, document: Any, built: Net | None) -> InputShapes:
     """Input shapes by name. A net that runs already knows those of its data layers."""
-    if input_shape is None:
-        return (
-            {}
-            if built is None
-            else {n: built.shapes[n] for node in built.nodes if node.name in built.sources for n in node.tops}
-        )
-    if hasattr(input_shape, "items"):
-        return dict(input_shape)
-    tops = [top for layer in document.message.layer if not layer.bottom for top in layer.top[:1]]
-    first = list(dict.fromkeys(tops))
-    if len(first) != 1:
-        raise ExportError(
-            f"input_shape is one shape, but the net has the inputs {', '.join(first)}; give a dict by name"
-        )
-    return {first[0]: tuple(input_shape)}
+    if input_shape is not None:
+        return named_shapes(input_shape, document)
+    known = [] if built is None else [node for node in built.nodes if node.name in built.sources]
+    return {top: shape for node in known for top, shape in zip(node.tops, node.top_shapes, strict=True)}
 
 
 def _rebuild(deployed: Deployed, level: int, stages: Sequence[str]) -> Net:

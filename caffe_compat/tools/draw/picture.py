@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from caffe_compat.errors import CaffeCompatError
+from caffe_compat.export.dataless import build_without_data
 from caffe_compat.export.input_shape import InputShapes
 from caffe_compat.files import atomic_write
 from caffe_compat.net.build import kept_layers
 from caffe_compat.net.state import NetState
 from caffe_compat.proto import Document
-from caffe_compat.tools.dataless import build_without_data
 from caffe_compat.tools.draw.boxes import Shape, make_boxes
 from caffe_compat.tools.draw.compose import Composer
 from caffe_compat.tools.draw.png import as_png

@@ -23,6 +23,7 @@ def build_without_data(
     stages: Sequence[str] = (),
     shapes: InputShapes | None = None,
     device: str | torch.device = "meta",
+    seed: int | None = None,
 ) -> Net:
     """The net; where data of a data layer cannot be opened, or ``shapes`` names a top of it, with Input layers there.
 
@@ -31,12 +32,12 @@ def build_without_data(
     """
     if not shapes:
         try:
-            return Net(document, phase, level, tuple(stages), device)
+            return Net(document, phase, level, stages, device, seed)
         except DataError:
             pass
     state = NetState.of(document.message, phase, level, stages)
     with shapes_given(shapes):
-        return Net(_with_inputs(document, state, shapes or {}), phase, level, tuple(stages), device)
+        return Net(_with_inputs(document, state, shapes or {}), phase, level, stages, device, seed)
 
 
 def _with_inputs(document: Document, state: NetState, shapes: InputShapes) -> Document:
