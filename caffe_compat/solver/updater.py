@@ -12,10 +12,13 @@ from caffe_compat.net import LearnableParam
 from caffe_compat.solver.precision import void_where
 from caffe_compat.solver.updates import RULES, Tensors, float32
 
+CACHED = 1 << 18
+"""Elements of a group on the CPU: parameter, gradient and history of so many stay in its cache from pass to pass."""
+
 
 @dataclass
 class Group:
-    """The parameters, by index, that have one factor of rate and one of decay."""
+    """Parameters, by index, that have one factor of rate and one of decay."""
 
     indices: list[int]
     lr_mult: float
@@ -91,13 +94,21 @@ class Updater:
 
 
 def _groups(learnable: list[LearnableParam]) -> list[Group]:
-    """Parameters with lr_mult 0 belong to none: they never change."""
-    groups: dict[tuple[float, float], Group] = {}
+    """Parameters with lr_mult 0 belong to none: they never change.
+
+    On a GPU a group is one kernel a pass, and should be large; on the CPU it should fit into the cache.
+    """
+    groups: dict[tuple[float, float], list[Group]] = {}
     for index, entry in enumerate(learnable):
         key = (float(entry.lr_mult or 0.0), float(entry.decay_mult or 0.0))
-        if key[0]:
-            groups.setdefault(key, Group([], *key)).indices.append(index)
-    return list(groups.values())
+        if not key[0]:
+            continue
+        like = groups.setdefault(key, [Group([], *key)])
+        held = [learnable[i].tensor.numel() for i in like[-1].indices]
+        if held and entry.tensor.device.type == "cpu" and sum(held) + entry.tensor.numel() > CACHED:
+            like.append(Group([], *key))
+        like[-1].indices.append(index)
+    return [group for like in groups.values() for group in like]
 
 
 def _gradient(param: Tensor) -> Tensor:

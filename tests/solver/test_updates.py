@@ -12,7 +12,7 @@ import torch
 from caffe_compat.api import load_net
 from caffe_compat.errors import SolverError
 from caffe_compat.proto import pb
-from caffe_compat.solver import RULES, update_rule
+from caffe_compat.solver import RULES, update_rule, updater
 from caffe_compat.solver.updater import Updater
 
 RATE, MOMENTUM, MOMENTUM2, RMS, DELTA = 0.1, 0.8, 0.95, 0.9, 1e-3
@@ -134,3 +134,30 @@ def test_registering_twice_is_refused() -> None:
     with pytest.raises(SolverError, match="'SGD' is registered twice"):
         update_rule("SGD")(RULES["Adam"])
     assert RULES["Adam"].type == "Adam"
+
+
+CHAIN = """
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }
+layer { name: "a" type: "InnerProduct" bottom: "x" top: "a" inner_product_param { num_output: 4 weight_filler {
+  type: "xavier" } } }
+layer { name: "b" type: "InnerProduct" bottom: "a" top: "b" inner_product_param { num_output: 5 weight_filler {
+  type: "xavier" } } param { lr_mult: 2 } param { lr_mult: 1 } }
+"""
+
+
+@pytest.mark.parametrize("kind", sorted(RULES))
+def test_groups_that_fit_into_the_cache_change_no_bit(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = []
+    for size, groups in ((1, 4), (17, 3), (1 << 40, 2)):
+        monkeypatch.setattr(updater, "CACHED", size)
+        momentum = 0.0 if kind in ("AdaGrad", "RMSProp") else 0.9
+        param = pb.SolverParameter(type=kind, momentum=momentum, delta=1e-4, weight_decay=0.01, clip_gradients=2)
+        made = Updater(load_net(CHAIN, "TRAIN", seed=1).learnable, param)
+        assert len(made.groups) == groups
+        for iteration in range(3):
+            for blob in made.params:
+                blob.grad = torch.cos(blob.detach() * (iteration + 1))
+            made.apply(0.1, iteration)
+        results.append([*made.params, *made.history])
+    for other in results[1:]:
+        assert all(torch.equal(one, two) for one, two in zip(results[0], other, strict=True))
