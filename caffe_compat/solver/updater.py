@@ -12,7 +12,7 @@ from caffe_compat.net import LearnableParam
 from caffe_compat.solver.precision import void_where
 from caffe_compat.solver.updates import RULES, Tensors, float32
 
-CACHED = 1 << 18
+CACHED = 1 << 20
 """Elements of a group on the CPU: parameter, gradient and history of so many stay in its cache from pass to pass."""
 
 
